@@ -1,0 +1,1 @@
+"""Values and the one path. Standard library and msgspec only; no I/O."""

@@ -1,0 +1,32 @@
+"""Every bound that is shared between modules, named, with its unit and its reason."""
+
+from __future__ import annotations
+
+# --- bodies and values
+BODY_BYTES_MAX = 16 << 20  # a JSON body; the largest chat of a 128k-token model is about 1 MiB
+UPLOAD_BYTES_MAX = 100 << 20  # one uploaded file; the largest real filing seen is 40 MiB
+UPLOAD_FILES_MAX = 64  # files in one multipart request
+NAME_CHARS_MAX = 128  # a collection, project, alias or key name
+DOCUMENT_ID_CHARS_MAX = 512  # a document id, often a relative path
+QUESTION_CHARS_MAX = 8_192  # a question or search query
+MESSAGES_MAX = 2_048  # messages in one chat
+DOCUMENTS_PER_CALL_MAX = 64  # documents in one Ingest call: one receipt, one group of embeddings
+EMBED_TEXTS_MAX = 2_048  # texts in one Embed call, as at OpenAI
+TEXT_CHARS_MAX = 20_000_000  # characters of one document
+
+# --- search and answers
+SEARCH_LIMIT_MAX = 200  # hits in one search
+ANSWER_TOKENS_MAX = 4_096  # output tokens of one call, unless the model's own context is smaller
+
+# --- the ledger
+ENTRY_BYTES_MAX = 65_535  # an entry is prefixed by a uint16 length (C2SP tlog-tiles)
+SOURCES_PER_ENTRY_MAX = 256  # beyond it the entry holds their count and digest
+
+# --- waits
+FIRST_BYTE_S_MAX = 120.0  # a local model may have to read a long prompt on two cores
+BETWEEN_BYTES_S_MAX = 60.0  # silence inside a stream
+CALL_S_MAX = 600.0  # one provider call, from connect to finish
+CONNECT_S_MAX = 5.0  # TCP connect
+CLOSE_S_MAX = 30.0  # settling and closing a receipt after the caller has gone
+CALLS_OPEN_MAX = 512  # calls in flight in one gateway; beyond it 503
+CHILD_DEPTH_MAX = 8  # calls inside calls

@@ -1,0 +1,299 @@
+"""The record of one call: what was asked, decided, spent and seen. It never claims more than was seen.
+
+A receipt has two halves. The *entry* goes into the transparency log for good: canonical JSON without personal data, at most
+64 KiB, with salted commitments to the other half. The *payload* (request, response, salt) goes into the vault, encrypted, and
+can be destroyed; the log still verifies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal, assert_never
+
+import msgspec
+
+from tiffin.kernel import limits
+from tiffin.kernel.calls import Ask, Call, Chat, Ingest, operation
+from tiffin.kernel.errors import TiffinError
+from tiffin.kernel.parts import (
+    Citation,
+    Decided,
+    DocumentResult,
+    Embedded,
+    Event,
+    Finish,
+    Found,
+    Hit,
+    Opened,
+    Progress,
+    Row,
+    SentenceDone,
+    TextDelta,
+    Usage,
+    UsageSeen,
+)
+from tiffin.kernel.people import Caller, Delegation
+
+Outcome = Literal["completed", "truncated", "refused", "failed", "abandoned", "broken", "unknown"]
+Clock = Callable[[], int]  # nanoseconds since the epoch, UTC
+ENTRY_VERSION = 1
+
+
+def canonical(value: object) -> bytes:
+    """Canonical JSON: keys sorted, no white space, UTF-8, integers only where the log is concerned."""
+    return msgspec.json.encode(value, order="sorted")
+
+
+def receipt_id(now_ns: int) -> str:
+    """A UUIDv7: 48 bits of milliseconds, then 74 random bits, so that ids sort by time."""
+    bits = (now_ns // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    bits = bits & ~(0xF << 76) | 0x7 << 76
+    bits = bits & ~(0x3 << 62) | 0x2 << 62
+    digits = f"{bits:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def utc(now_ns: int) -> str:
+    """RFC 3339 in UTC with microseconds."""
+    return datetime.fromtimestamp(now_ns / 1e9, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where a call is executed: a model at a provider, or Tiffin itself. `digest` pins local weights."""
+
+    model: str | None = None
+    provider: str = "tiffin"
+    upstream: str = ""  # the model's name at the provider
+    digest: str = ""
+    wire: str = ""
+    context_tokens: int = 0  # 0: unknown
+
+
+class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A span that an answer stands on, or a document that was taken in; digests only, no names of documents."""
+
+    collection: str
+    digest: str
+    version: int = 0
+    chunk: str = ""
+    start: int = 0
+    end: int = 0
+
+
+class Seen(msgspec.Struct):
+    """The response as far as it was seen, for the vault."""
+
+    text: list[str] = []
+    sentences: list[SentenceDone] = []
+    hits: list[Hit] = []
+    documents: list[DocumentResult] = []
+    rows: int = 0
+    vectors_sha256: str = ""
+    finish: str = ""
+    error: str = ""
+
+
+class Receipt:
+    """The meter of one call. `govern` feeds it; the journal writes its two halves."""
+
+    def __init__(self, call: Call, caller: Caller, credential: object, now_ns: int) -> None:
+        self.id = receipt_id(now_ns)
+        self.call = call
+        self.caller = caller
+        inherited = credential if isinstance(credential, Delegation) else None
+        self.parent = inherited.parent if inherited else None
+        own = tuple(getattr(credential, "subjects", ()))
+        about = tuple(s for d in call.documents for s in d.subjects) if isinstance(call, Ingest) else ()
+        self.subjects: tuple[str, ...] = tuple(dict.fromkeys((*own, *about)))
+        self.opened_ns = now_ns
+        self.closed_ns = now_ns
+        self.target: Target | None = None
+        self.decisions: list[Decided] = []
+        self.usage = Usage()
+        self.outcome: Outcome = "unknown"
+        self.error_kind: str | None = None
+        self.intended = False
+        self._seen = Seen()
+        self._finish: Finish | None = None
+        self._salt = os.urandom(32)
+
+    @property
+    def seed(self) -> int:
+        """A seed for calls whose caller chose none: random, and derived from the id so that it needs no storage."""
+        return int.from_bytes(hashlib.sha256(self.id.encode()).digest()[:4]) >> 1
+
+    def decide(self, stage: str, verdict: str, by: str = "", reason: str = "") -> None:
+        self.decisions.append(Decided(stage, verdict, by, reason))
+
+    def see(self, event: Event) -> None:
+        seen = self._seen
+        match event:
+            case TextDelta(text):
+                seen.text.append(text)
+            case Found(hits):
+                seen.hits.extend(hits)
+            case SentenceDone():
+                seen.sentences.append(event)
+            case Embedded(data):
+                seen.vectors_sha256 = hashlib.sha256(data).hexdigest()
+            case DocumentResult():
+                seen.documents.append(event)
+            case Row():
+                seen.rows += 1
+            case Decided():
+                self.decisions.append(event)
+            case UsageSeen(usage):
+                self.usage = usage
+            case Finish(reason, detail):
+                self._finish = event
+                seen.finish = reason
+                if reason == "refused":
+                    self.decide("answer", "refused", reason=detail)
+            case Opened() | Progress():
+                pass
+            case _:
+                assert_never(event)
+
+    def conclude(self) -> bool:
+        """The stream ended by itself. Says whether a finish was seen."""
+        if self._finish is None:
+            self.outcome = "truncated"
+        else:
+            self.outcome = "refused" if self._finish.reason == "refused" else "completed"
+        return self._finish is not None
+
+    def fail(self, outcome: Outcome, error: TiffinError | None = None) -> None:
+        self.outcome = outcome
+        if error is not None:
+            self.error_kind = error.kind
+            self._seen.error = error.message
+            error.receipt = self.id
+
+    def intent(self) -> bytes:
+        """What is durable before the first byte leaves: enough to close the call as unknown after a crash."""
+        return canonical(
+            {
+                "v": ENTRY_VERSION,
+                "id": self.id,
+                "time": utc(self.opened_ns),
+                "project": self.caller.project,
+                "caller": self.caller.id,
+                "operation": operation(self.call),
+                "parent": self.parent,
+                "model": self._model(),
+                "subjects": list(self.subjects),
+            }
+        )
+
+    def payload(self) -> bytes:
+        """The vault's half: salt, request and response, as canonical JSON."""
+        return canonical({"salt": self._salt.hex(), "request": self._request(), "response": self._response()})
+
+    def entry(self, versions: dict[str, str]) -> bytes:
+        """The log's half. `versions` names the policy, guards and software in force."""
+        sources = self._sources()
+        fields: dict[str, object] = {
+            "v": ENTRY_VERSION,
+            "id": self.id,
+            "time": utc(self.opened_ns),
+            "closed": utc(self.closed_ns),
+            "duration_us": (self.closed_ns - self.opened_ns) // 1000,
+            "project": self.caller.project,
+            "caller": self.caller.id,
+            "operation": operation(self.call),
+            "parent": self.parent,
+            "model": self._model(),
+            "versions": versions,
+            "parameters": self._parameters(),
+            "sources": sources,
+            "decisions": self.decisions,
+            "usage": self.usage,
+            "cost_microusd": 0,
+            "outcome": self.outcome,
+            "error": self.error_kind,
+            "commitments": {
+                "request": commit(self._salt, canonical(self._request())),
+                "response": commit(self._salt, canonical(self._response())),
+            },
+        }
+        encoded = canonical(fields)
+        if len(encoded) > limits.ENTRY_BYTES_MAX or len(sources) > limits.SOURCES_PER_ENTRY_MAX:
+            fields["sources"] = {"count": len(sources), "digest": hashlib.sha256(canonical(sources)).hexdigest()}
+            encoded = canonical(fields)
+        return encoded
+
+    def _request(self) -> object:
+        return self.call
+
+    def _response(self) -> object:
+        return {
+            "text": "".join(self._seen.text),
+            "sentences": self._seen.sentences,
+            "hits": self._seen.hits,
+            "documents": self._seen.documents,
+            "rows": self._seen.rows,
+            "vectors_sha256": self._seen.vectors_sha256,
+            "finish": self._seen.finish,
+            "error": self._seen.error,
+        }
+
+    def _model(self) -> dict[str, str] | None:
+        if self.target is None or self.target.model is None:
+            return None
+        return {"name": self.target.model, "provider": self.target.provider, "digest": self.target.digest}
+
+    def _parameters(self) -> dict[str, object]:
+        """Sampling as strings: floats have no canonical form that every verifier agrees on."""
+        match self.call:
+            case Chat(sampling=sampling) | Ask(sampling=sampling):
+                chosen = msgspec.structs.asdict(sampling)
+                return {k: v if isinstance(v, int) else str(v) for k, v in chosen.items() if v is not None and v != ()}
+            case _:
+                return {}
+
+    def _sources(self) -> list[Source]:
+        cited = [c for sentence in self._seen.sentences for c in sentence.citations]
+        if cited:
+            return list(dict.fromkeys(_cited(c) for c in cited))
+        taken = [
+            Source(self.call.collection, d.digest, version=d.version) for d in self._seen.documents if d.digest
+        ] if isinstance(self.call, Ingest) else []
+        return taken or [_found(hit) for hit in self._seen.hits]
+
+
+def commit(salt: bytes, content: bytes) -> str:
+    """A commitment that reveals nothing once the salt is destroyed: hex SHA-256 of salt and content."""
+    return hashlib.sha256(salt + content).hexdigest()
+
+
+def check_payload(entry: bytes, payload: bytes) -> str | None:
+    """Whether a payload is the one that its entry commits to; the problem in words, or None."""
+    try:
+        halves = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+        salt = bytes.fromhex(msgspec.json.decode(halves["salt"], type=str))
+        commitments = msgspec.json.decode(entry, type=_Committed).commitments
+        for half, wanted in commitments.items():
+            if commit(salt, bytes(halves[half])) != wanted:
+                return f"the {half} is not the one that the entry commits to"
+    except (msgspec.MsgspecError, ValueError, KeyError) as error:
+        return f"the payload cannot be read: {error}"
+    return None
+
+
+class _Committed(msgspec.Struct):
+    commitments: dict[str, str]
+
+
+def _cited(citation: Citation) -> Source:
+    digest = hashlib.sha256(citation.quote.encode()).hexdigest()
+    return Source(
+        citation.collection, digest, citation.version, citation.chunk, start=citation.start, end=citation.end
+    )
+
+
+def _found(hit: Hit) -> Source:
+    digest = hashlib.sha256(hit.text.encode()).hexdigest()
+    return Source(hit.collection, digest, hit.version, hit.chunk, start=hit.start, end=hit.end)
