@@ -114,8 +114,15 @@ class Administer(Struct, frozen=True, tag="administer"):
     settings: dict[str, str | int | float | bool | None] = {}
 
 
-Call = Chat | Embed | Retrieve | Ask | Ingest | Remove | Read | Administer
-EVERY_CALL: tuple[type, ...] = (Chat, Embed, Retrieve, Ask, Ingest, Remove, Read, Administer)
+class Malformed(Struct, frozen=True, tag="malformed"):
+    """A request of a known caller that could not be read as a call. It is refused, and recorded."""
+
+    route: str
+    problem: str
+
+
+Call = Chat | Embed | Retrieve | Ask | Ingest | Remove | Read | Administer | Malformed
+EVERY_CALL: tuple[type, ...] = (Chat, Embed, Retrieve, Ask, Ingest, Remove, Read, Administer, Malformed)
 
 
 def operation(call: Call) -> str:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 
 from tiffin.kernel import limits
-from tiffin.kernel.calls import Call, operation, pinned
+from tiffin.kernel.calls import Call, Malformed, operation, pinned
 from tiffin.kernel.errors import Blocked, Bug, CallerError, Invalid, JournalUnavailable, TiffinError, Truncated
 from tiffin.kernel.parts import Event, Finish, Opened, Usage
 from tiffin.kernel.people import Caller, Credential, Delegation, Grant
@@ -69,6 +69,18 @@ async def govern(call: Call, credential: Credential, world: World) -> AsyncGener
         await _to_the_end(_close(receipt, reservation, world))
     if finish is not None:
         yield finish
+
+
+async def refuse(error: CallerError, route: str, credential: Credential, world: World) -> CallerError:
+    """Records a request that could not be read as a call, if its caller is known. Returns the error to answer with."""
+    try:
+        caller = world.authenticate(credential)
+    except CallerError as unknown:
+        return unknown
+    receipt = Receipt(Malformed(route, error.kind), caller, credential, world.clock())
+    receipt.fail("refused", error)
+    await _to_the_end(_close(receipt, None, world))
+    return error
 
 
 def _authorise(caller: Caller, call: Call, credential: Credential, world: World) -> Grant:

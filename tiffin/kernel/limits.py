@@ -16,7 +16,7 @@ TEXT_CHARS_MAX = 20_000_000  # characters of one document
 
 # --- search and answers
 SEARCH_LIMIT_MAX = 200  # hits in one search
-ANSWER_TOKENS_MAX = 4_096  # output tokens of one call, unless the model's own context is smaller
+ANSWER_TOKENS_DEFAULT = 1_024  # output tokens of a chat whose caller set none; a small model may never stop by itself
 
 # --- the ledger
 ENTRY_BYTES_MAX = 65_535  # an entry is prefixed by a uint16 length (C2SP tlog-tiles)
@@ -28,5 +28,4 @@ BETWEEN_BYTES_S_MAX = 60.0  # silence inside a stream
 CALL_S_MAX = 600.0  # one provider call, from connect to finish
 CONNECT_S_MAX = 5.0  # TCP connect
 CLOSE_S_MAX = 30.0  # settling and closing a receipt after the caller has gone
-CALLS_OPEN_MAX = 512  # calls in flight in one gateway; beyond it 503
 CHILD_DEPTH_MAX = 8  # calls inside calls

@@ -147,6 +147,12 @@ class UsageSeen(Struct, frozen=True, tag="usage"):
     usage: Usage
 
 
+class UsedInside(Struct, frozen=True, tag="inside"):
+    """What the calls inside this one used so far: for the caller to see, not to be metered again."""
+
+    usage: Usage
+
+
 class Finish(Struct, frozen=True, tag="finish"):
     """The answer is whole. A stream that ends without it was truncated."""
 
@@ -165,5 +171,6 @@ Event = (
     | Progress
     | Decided
     | UsageSeen
+    | UsedInside
     | Finish
 )

@@ -34,6 +34,7 @@ from tiffin.kernel.parts import (
     TextDelta,
     Usage,
     UsageSeen,
+    UsedInside,
 )
 from tiffin.kernel.people import Caller, Delegation
 
@@ -152,7 +153,7 @@ class Receipt:
                 seen.finish = reason
                 if reason == "refused":
                     self.decide("answer", "refused", reason=detail)
-            case Opened() | Progress():
+            case Opened() | Progress() | UsedInside():
                 pass
             case _:
                 assert_never(event)
@@ -262,6 +263,58 @@ class Receipt:
             Source(self.call.collection, d.digest, version=d.version) for d in self._seen.documents if d.digest
         ] if isinstance(self.call, Ingest) else []
         return taken or [_found(hit) for hit in self._seen.hits]
+
+
+class Closed(msgspec.Struct, frozen=True):
+    """The two halves of a receipt, ready for the ledger."""
+
+    id: str
+    project: str
+    subjects: tuple[str, ...]
+    entry: bytes
+    payload: bytes
+
+
+class _Intent(msgspec.Struct):
+    v: int
+    id: str
+    time: str
+    project: str
+    caller: str
+    operation: str
+    parent: str | None
+    model: dict[str, str] | None
+    subjects: tuple[str, ...]
+
+
+def unknown(intent: bytes, now_ns: int, versions: dict[str, str]) -> Closed:
+    """The receipt of a call that was found open after a crash. It claims what its intent says, and nothing more."""
+    opened = msgspec.json.decode(intent, type=_Intent)
+    salt = os.urandom(32)
+    halves: dict[str, object] = {"request": None, "response": None}
+    entry = {
+        "v": ENTRY_VERSION,
+        "id": opened.id,
+        "time": opened.time,
+        "closed": utc(now_ns),
+        "duration_us": 0,
+        "project": opened.project,
+        "caller": opened.caller,
+        "operation": opened.operation,
+        "parent": opened.parent,
+        "model": opened.model,
+        "versions": versions,
+        "parameters": {},
+        "sources": [],
+        "decisions": [],
+        "usage": Usage(),
+        "cost_microusd": 0,
+        "outcome": "unknown",
+        "error": None,
+        "commitments": {half: commit(salt, canonical(value)) for half, value in halves.items()},
+    }
+    payload = canonical({"salt": salt.hex(), **halves})
+    return Closed(opened.id, opened.project, opened.subjects, canonical(entry), payload)
 
 
 def commit(salt: bytes, content: bytes) -> str:

@@ -1,0 +1,137 @@
+"""HTTP matters: bodies with a bound, answers that end when the client leaves, streams whose failure is still a status."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tiffin.kernel.parts import Event, Opened
+
+
+T = TypeVar("T")
+
+
+class Json(Response):
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return msgspec.json.encode(content)
+
+
+def receipt_header(receipt: str) -> dict[str, str]:
+    return {"tiffin-receipt": receipt}
+
+
+class BodyLimit:
+    """ASGI middleware: a body above the bound of its path is answered with 413, at best before a byte of it is read."""
+
+    def __init__(self, app: ASGIApp, bound: Callable[[str], int]) -> None:
+        self._app = app
+        self._bound = bound
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            bytes_max = self._bound(scope["path"])
+            announced = dict(scope["headers"]).get(b"content-length", b"0")
+            receive = _counted(receive, bytes_max, int(announced) if announced.isdigit() else 0)
+        await self._app(scope, receive, send)
+
+
+def _counted(receive: Receive, bytes_max: int, announced: int) -> Receive:
+    read = 0
+
+    async def counted() -> Message:
+        nonlocal read
+        if announced > bytes_max:
+            raise HTTPException(413)
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > bytes_max:
+            raise HTTPException(413)
+        return message
+
+    return counted
+
+
+async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:
+    """The answer; cancelled as soon as the client has left, so that nobody works for nobody."""
+    working = asyncio.ensure_future(answer)
+    leaving = asyncio.create_task(_left(request.receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            working.cancel()
+        return await working
+    except asyncio.CancelledError:
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+        raise
+    finally:
+        leaving.cancel()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def begun(events: AsyncGenerator[Event, None]) -> tuple[str, AsyncGenerator[Event, None]]:
+    """The receipt's id and the events, once the first real one has come: a failure before it is still an HTTP status."""
+    receipt = ""
+    try:
+        first = await anext(events)
+        if isinstance(first, Opened):
+            receipt = first.receipt
+            first = await anext(events)
+    except BaseException:
+        await events.aclose()
+        raise
+    return receipt, _rejoined(first, events)
+
+
+async def _rejoined(first: Event, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    async with aclosing(events):
+        yield first
+        async for event in events:
+            yield event
+
+
+class EventStream(Response):
+    """Server-sent events. When the client leaves, `chunks` is closed at once, and with it the call behind it."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], headers: Mapping[str, str]) -> None:
+        self._chunks = chunks
+        self.status_code = 200
+        self.background = None
+        self.init_headers(
+            {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no", **headers}
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = asyncio.create_task(self._send(send))
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not sending.done():
+                sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, OSError):
+                await sending
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async with aclosing(self._chunks) as chunks:
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

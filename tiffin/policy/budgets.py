@@ -1,0 +1,78 @@
+"""Token budgets of keys: reserve the worst case, settle the truth. Exact under concurrency within one gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from tiffin.kernel import limits
+from tiffin.kernel.calls import Call, Chat, Embed
+from tiffin.kernel.errors import OverBudget
+from tiffin.kernel.parts import Usage
+from tiffin.kernel.people import Grant
+from tiffin.store import keys
+from tiffin.store.database import Database
+
+CHARS_PER_TOKEN_MIN = 2  # characters; real text has 3 to 5, so this overestimates the prompt
+
+
+@dataclass(frozen=True)
+class TokenHold:
+    key_id: str
+    tokens: int
+    bounded: bool
+
+
+class TokenBudgets:
+    """Used tokens live in SQL; what is held lives here and dies with the gateway, whose calls died with it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._held: dict[str, int] = {}
+        self._used: dict[str, int] = {}
+
+    async def reserve(self, grant: Grant, call: Call) -> TokenHold:
+        caller = grant.caller
+        if caller.tokens_max is None:
+            return TokenHold(caller.id, 0, bounded=False)
+        worst = worst_case(call)
+        used = await self._used_by(caller.id)
+        taken = used + self._held.get(caller.id, 0)
+        if worst and taken + worst > caller.tokens_max:
+            raise OverBudget(
+                f"This key may use {caller.tokens_max} tokens; {used} are used, and this call could take {worst}.",
+                hint="Ask for fewer output tokens, or ask an administrator for a larger budget.",
+            )
+        self._held[caller.id] = self._held.get(caller.id, 0) + worst
+        return TokenHold(caller.id, worst, bounded=True)
+
+    async def settle(self, hold: TokenHold, usage: Usage) -> None:
+        if not hold.bounded:
+            return
+        tokens = usage.input_tokens + usage.output_tokens
+        self._held[hold.key_id] -= hold.tokens
+        self._used[hold.key_id] += tokens
+        if tokens:
+            await asyncio.to_thread(keys.spend, self._database, hold.key_id, tokens)
+
+    async def _used_by(self, key_id: str) -> int:
+        if key_id not in self._used:
+            used = await asyncio.to_thread(self._stored, key_id)
+            self._used.setdefault(key_id, used)  # another call of this key may have read it meanwhile
+        return self._used[key_id]
+
+    def _stored(self, key_id: str) -> int:
+        with self._database.read() as connection:
+            return next((key.tokens_used for key in keys.listed(connection) if key.id == key_id), 0)
+
+
+def worst_case(call: Call) -> int:
+    """Tokens that a call itself could use; the calls inside it reserve their own."""
+    match call:
+        case Chat():
+            prompt = sum(len(m.text) for m in call.messages) // CHARS_PER_TOKEN_MIN
+            return prompt + (call.sampling.max_tokens or limits.ANSWER_TOKENS_DEFAULT)
+        case Embed():
+            return sum(len(text) for text in call.texts) // CHARS_PER_TOKEN_MIN
+        case _:
+            return 0
