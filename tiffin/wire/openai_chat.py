@@ -161,7 +161,7 @@ def _output(wanted: _ResponseFormat | None) -> JsonOutput | None:
         return JsonOutput()
     if wanted.json_schema is None or wanted.json_schema.schema is None:
         raise Invalid("'response_format.json_schema.schema' is missing.", field="response_format")
-    schema = msgspec.json.encode(wanted.json_schema.schema, order="sorted").decode()
+    schema = msgspec.json.encode(wanted.json_schema.schema).decode()  # in the order of its author: models follow it
     return JsonOutput(wanted.json_schema.name, schema)
 
 

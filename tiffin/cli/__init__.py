@@ -1,0 +1,44 @@
+"""The command line: a client of the API like any other, except for what works on the home folder while the server is stopped.
+
+Exit codes: 0 it went well · 1 the answer is no (refused, not found, not verified) · 2 wrong usage · 3 the system failed.
+Modules here import what is heavy inside their functions, so that `tiffin --help` is quick.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from tiffin.cli import ask, doctor, ingest, keys, models, receipts, up
+
+app = typer.Typer(
+    name="tiffin",
+    help="The whole generative-AI stack in one carrier, with a receipt for every call that a stranger can verify.",
+    epilog="Example: [bold]tiffin ask 'What is the maximum daily dose?' --collection sample[/bold]",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("up")(up.up)
+app.command("ingest")(ingest.ingest)
+app.command("ask")(ask.ask)
+app.command("search")(ask.search)
+app.command("chat")(ask.chat)
+app.command("receipts")(receipts.receipts)
+app.command("verify")(receipts.verify)
+app.add_typer(keys.app, name="keys")
+app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def root(version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True)) -> None:
+    if version:
+        from tiffin import __version__
+
+        typer.echo(f"tiffin {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    app()
