@@ -1,0 +1,62 @@
+"""The home folder and the port: taken by one server at a time, or a clear error before anything is loaded."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+
+from tiffin.config import Settings
+from tiffin.kernel.errors import Conflict
+from tiffin.ledger.errors import LedgerLocked
+from tiffin.ledger.keys import KeyRing
+from tiffin.ledger.log import Log
+
+LOG = "main"  # a gateway is the one writer of its log
+BACKLOG = 512  # connections waiting to be accepted
+
+
+def make(where: Settings) -> None:
+    """The folders, private to their owner. What a killed server left in the spool goes."""
+    where.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.rmtree(where.spool, ignore_errors=True)
+    for folder in (where.models, where.logs, where.spool):
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def open_log(where: Settings) -> Log:
+    """The ledger of this home; Conflict when another server has it."""
+    try:
+        keys = KeyRing.open(where.keys)
+        return Log.open(where.ledger / LOG, name=LOG, origin=_origin(where), keys=keys)
+    except LedgerLocked as error:
+        raise Conflict(
+            f"Another Tiffin is running on the home {where.home}.",
+            hint="Stop it first, or set TIFFIN_HOME to another folder.",
+        ) from error
+
+
+def listen(where: Settings) -> socket.socket:
+    """The port is taken first, so that a second start fails at once and not after it has loaded."""
+    listener = socket.socket(socket.AF_INET6 if ":" in where.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((where.host, where.port))
+    except OSError as error:
+        listener.close()
+        raise Conflict(
+            f"Port {where.port} is taken, perhaps by a Tiffin that runs already.",
+            hint="Set TIFFIN_PORT to another port, or stop that program. `tiffin doctor` says more.",
+        ) from error
+    listener.listen(BACKLOG)
+    return listener
+
+
+def _origin(where: Settings) -> str:
+    """The log's name in its checkpoints: unique to this home, and kept with it."""
+    file = where.home / "origin"
+    if not file.exists():
+        aside = file.with_suffix(".new")
+        aside.write_text(f"tiffin/{time.time_ns():x}/{LOG}\n")
+        aside.replace(file)
+    return file.read_text().strip()
