@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tiffin.cli.client import Client, quoted
-from tiffin.cli.show import AsJson, document, failures
+from tiffin.cli.show import AsJson, document, failures, print_table, table
 
 app = typer.Typer(
     help="API keys: shown once when made, only their hash is kept.",
@@ -57,14 +57,13 @@ def list_keys(as_json: AsJson = False) -> None:
             document(answer)
             return
         from rich.console import Console
-        from rich.table import Table
-
-        table = Table("id", "name", "project", "role", "tokens", "state", box=None, header_style="dim")
+    
+        table = table("id", "name", "project", "role", "tokens", "state")
         for key in answer["keys"]:
             tokens = f"{key['tokens_used']} of {key['tokens_max']}" if key["tokens_max"] else "no limit"
             state = "[red]revoked[/]" if key["revoked"] else "[green]in force[/]"
-            table.add_row(key["id"], key["name"], key["project"], key["role"], tokens, state)
-        Console().print(table)
+            shown.add_row(key["id"], key["name"], key["project"], key["role"], tokens, state)
+        print_table(shown)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tiffin.cli.client import Client, quoted
-from tiffin.cli.show import AsJson, Failure, document, failures
+from tiffin.cli.show import AsJson, Failure, document, failures, print_table, table
 
 app = typer.Typer(
     help="Models: what there is, where its weights come from, and the digest that pins them.",
@@ -28,16 +28,15 @@ def list_models(as_json: AsJson = False) -> None:
             document(answer)
             return
         from rich.console import Console
-        from rich.table import Table
-
-        table = Table("model", "kind", "engine", "context", "sha256", "source", box=None, header_style="dim")
+    
+        table = table("model", "kind", "engine", "context", "sha256", "source")
         for model in answer["models"]:
             if model["kind"] != "rag":
                 digest = model["sha256"][:12]
-                table.add_row(
+                shown.add_row(
                     model["id"], model["kind"], model["engine"], str(model["context_tokens"]), digest, model["source"]
                 )
-        Console().print(table)
+        print_table(shown)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tiffin.cli.client import Client, quoted
-from tiffin.cli.show import NO, USAGE, AsJson, Failure, document, escaped, failures
+from tiffin.cli.show import NO, USAGE, AsJson, Failure, document, escaped, failures, print_table, table
 from tiffin.config import Settings, settings
 
 STYLES = {"completed": "green", "refused": "yellow", "abandoned": "yellow", "truncated": "yellow"}
@@ -38,28 +38,25 @@ def receipts(
 
 def _list(limit: int, everything: bool, as_json: bool) -> None:
     from tiffin.ledger.reading import summary
-    from tiffin.store import receipts as table
+    from tiffin.store.receipts import Wanted, listed
 
-    wanted = table.Wanted(limit=limit, roots_only=not everything, reads_too=everything)
+    wanted = Wanted(limit=limit, roots_only=not everything, reads_too=everything)
     database = _database()
     try:
         with database.read() as connection:
-            rows = [summary(row) for row in table.listed(connection, wanted)]
+            rows = [summary(row) for row in listed(connection, wanted)]
     finally:
         database.close()
     if as_json:
         document({"receipts": rows})
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table("receipt", "time", "operation", "model", "outcome", "ms", "tokens", box=None, header_style="dim")
+    shown = table("receipt", "time", "operation", "model", "outcome", "ms", "tokens")
     for row in rows:
         outcome = str(row["outcome"])
         style = STYLES.get(outcome, "red")
         cells = (row["id"], str(row["time"])[:19], row["operation"], row["model"] or "", f"[{style}]{outcome}[/]")
         shown.add_row(*map(str, cells), f"{row['duration_ms']:.0f}", str(row["tokens"]))
-    Console().print(shown if rows else "No receipts yet.")
+    print_table(shown)
 
 
 def _database() -> Any:

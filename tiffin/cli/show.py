@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 OK, NO, USAGE, FAILED = 0, 1, 2, 3
+WIDE = 240  # columns of a table where nobody looks at a terminal
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 
@@ -57,6 +58,25 @@ def complain(failure: Failure) -> None:
         console.print(f"  [dim]{escaped(failure.hint)}[/]", soft_wrap=True)
     if failure.receipt:
         console.print(f"  [dim]receipt {failure.receipt}[/]", soft_wrap=True)
+
+
+def table(*columns: str) -> Any:
+    """A table without a frame, whose cells stay whole where a program reads them."""
+    from rich.table import Table
+
+    shown = Table(box=None, header_style="dim")
+    for column in columns:
+        shown.add_column(column, no_wrap=True, overflow="ignore" if column in ("receipt", "id") else "ellipsis")
+    return shown
+
+
+def print_table(shown: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(shown)
 
 
 def escaped(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,10 +52,12 @@ class Http:
     async def post(self, address: Address, path: str, body: dict[str, Any]) -> bytes:
         """The whole answer."""
         async with self._send(address, path, body) as response:
-            data = await response.content.read(ANSWER_BYTES_MAX)
-            if not response.content.at_eof():
-                raise ProviderError(f"The model's answer is longer than {ANSWER_BYTES_MAX} bytes.")
-            return data
+            data = bytearray()
+            async for chunk in response.content.iter_any():
+                data += chunk
+                if len(data) > ANSWER_BYTES_MAX:
+                    raise ProviderError(f"The model's answer is longer than {ANSWER_BYTES_MAX} bytes.")
+            return bytes(data)
 
     async def stream(self, address: Address, path: str, body: dict[str, Any]) -> AsyncGenerator[bytes, None]:
         """Bytes as they come. Closing the generator closes the connection, and so stops the model."""
@@ -74,7 +75,7 @@ class Http:
                 if response.status != 200:
                     raise answer_error(response.status, _error_of(await response.content.read(1 << 16)))
                 yield response
-        except (aiohttp.ServerTimeoutError, asyncio.TimeoutError) as error:
+        except TimeoutError as error:
             raise ProviderTimeout("The model did not answer in time.", hint="Ask for less, or try again.") from error
         except aiohttp.ClientConnectorError as error:
             raise ProviderUnavailable("The model is not available at the moment.", hint="Try again in a moment.") from error

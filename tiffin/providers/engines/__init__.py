@@ -1,0 +1,1 @@
+"""Local models as supervised processes: their sources, the conversion, the two engines, and what keeps them alive."""
