@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import uvicorn
@@ -23,7 +24,7 @@ from tiffin.kernel.ports import Context, World
 from tiffin.kernel.receipt import Target
 from tiffin.knowledge.ask import ask
 from tiffin.knowledge.chunk import Chunker
-from tiffin.knowledge.index import VectorIndex
+from tiffin.knowledge.index import ExactIndex
 from tiffin.knowledge.ingest import ingest
 from tiffin.knowledge.library import Library
 from tiffin.knowledge.parse import Parser
@@ -89,11 +90,23 @@ class Executors:
             case "keys":
                 return self.keys.read(call, context)
             case "models":
-                return self.shelf.read(call, context)
+                return self._models(call, context)
             case "status":
                 return _status(self.status)
             case _:
                 return read_knowledge(call, context, self.library)
+
+
+    async def _models(self, call: Read, context: Context) -> AsyncGenerator[Event, None]:
+        """The models of the shelf, and each collection as a model that answers with citations."""
+        async for event in self.shelf.read(call, context):
+            if isinstance(event, Row):
+                yield event
+        async for event in read_knowledge(Read("collections"), context, self.library):
+            if isinstance(event, Row):
+                created = int(datetime.fromisoformat(str(event.value["created"])).timestamp())
+                yield Row({"id": f"rag:{event.value['name']}", "kind": "rag", "created": created})
+        yield Finish()
 
 
 async def _status(status: Callable[[], dict[str, Any]]) -> AsyncGenerator[Event, None]:
@@ -119,7 +132,8 @@ async def running(where: Settings, say: Say) -> AsyncIterator[Gateway]:
         http = await stack.enter_async_context(Http())
         keyring = Keyring(database)
         embedding = local.embedding
-        library = Library(database, VectorIndex(), Chunker(embedding.tokenizer), parser, embedding.sha256)
+        index = ExactIndex(embedding.dimensions)
+        library = Library(database, index, Chunker(embedding.tokenizer), parser, embedding.sha256)
         executors = Executors(
             Models(http, local.address),
             library,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,6 @@ class PublicLog(Protocol):
 class Gateway:
     world: World
     logs: tuple[PublicLog, ...]
-    publish: Callable[[], Awaitable[None]]  # every receipt closed so far gets under a checkpoint
     status: Callable[[], dict[str, Any]]  # engines and readiness, for /readyz and doctors
     now_s: Callable[[], int]
     spool: Path  # a folder for uploads on their way to the parser

@@ -17,6 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tiffin.kernel.parts import Event, Opened
 
 
+DRAIN_BYTES_MAX = 1 << 30  # bytes of a body too large that are still read, so that its sender sees the answer
+DRAIN_S_MAX = 60.0  # seconds that this may take
+
 T = TypeVar("T")
 
 
@@ -32,7 +35,10 @@ def receipt_header(receipt: str) -> dict[str, str]:
 
 
 class BodyLimit:
-    """ASGI middleware: a body above the bound of its path is answered with 413, at best before a byte of it is read."""
+    """ASGI middleware: a body above the bound of its path is answered with 413. Its rest is read and thrown away first.
+
+    A client that is still sending when the connection closes sees a reset, and never the answer that says why.
+    """
 
     def __init__(self, app: ASGIApp, bound: Callable[[str], int]) -> None:
         self._app = app
@@ -40,26 +46,40 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            bytes_max = self._bound(scope["path"])
-            announced = dict(scope["headers"]).get(b"content-length", b"0")
-            receive = _counted(receive, bytes_max, int(announced) if announced.isdigit() else 0)
+            headers = dict(scope["headers"])
+            announced = headers.get(b"content-length", b"0")
+            body = _Body(receive, self._bound(scope["path"]), waits=headers.get(b"expect") == b"100-continue")
+            body.announced = int(announced) if announced.isdigit() else 0
+            receive = body.receive
         await self._app(scope, receive, send)
 
 
-def _counted(receive: Receive, bytes_max: int, announced: int) -> Receive:
-    read = 0
+class _Body:
+    def __init__(self, receive: Receive, bytes_max: int, *, waits: bool) -> None:
+        self._receive = receive
+        self._bytes_max = bytes_max
+        self._waits = waits  # the client sends nothing until it is told to go on
+        self._read = 0
+        self.announced = 0
 
-    async def counted() -> Message:
-        nonlocal read
-        if announced > bytes_max:
-            raise HTTPException(413)
-        message = await receive()
-        read += len(message.get("body", b""))
-        if read > bytes_max:
-            raise HTTPException(413)
+    async def receive(self) -> Message:
+        if self.announced > self._bytes_max:
+            await self._refuse()
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        if self._read > self._bytes_max:
+            await self._refuse()
         return message
 
-    return counted
+    async def _refuse(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S_MAX):
+                while not self._waits and self._read < DRAIN_BYTES_MAX:
+                    message = await self._receive()
+                    self._read += len(message.get("body", b""))
+                    if not message.get("more_body"):
+                        break
+        raise HTTPException(413)
 
 
 async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:

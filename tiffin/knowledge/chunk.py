@@ -96,7 +96,7 @@ class Chunker:
 
     def cut(self, text: str, title: str, pages: Sequence[Page] = (), blocks: Sequence[Block] = ()) -> list[Piece]:
         """The chunks of a document in order; none if it holds no word."""
-        regions = _joined(text, _regions(text, pages, blocks))
+        regions = _joined(text, _regions(text, pages, blocks), pages)
         title_tokens = min(self._count([searchable(title)])[0], PREFIX_TOKENS_MAX) if title else 0
         room = TOKENS_MAX - FRAME_TOKENS - title_tokens
         units = self._units(text, regions, room - (PREFIX_TOKENS_MAX - title_tokens))
@@ -169,16 +169,27 @@ def _regions(text: str, pages: Sequence[Page], blocks: Sequence[Block]) -> Itera
         at = max(at, end)
 
 
-def _joined(text: str, regions: Iterable[_Region]) -> list[_Region]:
+def _joined(text: str, regions: Iterable[_Region], pages: Sequence[Page]) -> list[_Region]:
     """Regions that leave no visible sign between them uncounted: rules of dots and dashes are tokens too."""
+    starts = [page.start for page in pages]
     joined: list[_Region] = []
     for region in regions:
-        if joined and joined[-1].page == region.page:
-            gap = text[joined[-1].end : region.start].rstrip()
-            if gap:
-                joined[-1] = joined[-1]._replace(end=joined[-1].end + len(gap))
+        page = bisect.bisect_right(starts, region.start) - 1
+        page_start = starts[page] if page > 0 else 0  # what comes before the first page belongs to it
+        if joined and joined[-1].end > page_start:
+            joined[-1] = _stretched(text, joined[-1], region.start)
+        else:
+            if joined:
+                joined[-1] = _stretched(text, joined[-1], starts[bisect.bisect_right(starts, joined[-1].start)])
+            lead = text[page_start : region.start]
+            region = region._replace(start=region.start - len(lead.lstrip()))
         joined.append(region)
     return joined
+
+
+def _stretched(text: str, region: _Region, limit: int) -> _Region:
+    """The region with the signs that follow it before the limit."""
+    return region._replace(end=region.end + len(text[region.end : limit].rstrip()))
 
 
 def _on_pages(start: int, end: int, edges: list[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
@@ -213,7 +224,8 @@ def _sections(units: Iterable[_Unit]) -> Iterator[list[_Unit]]:
     section: list[_Unit] = []
     tokens = 0
     for unit in units:
-        turned = bool(section) and unit.page != section[-1].page and tokens >= TINY_PAGE_TOKENS
+        turned = bool(section) and unit.page != section[-1].page
+        turned = turned and (tokens >= TINY_PAGE_TOKENS or unit.page != section[-1].page + 1)
         headed = (
             unit.kind == "heading" and bool(section) and section[-1].kind != "heading" and tokens >= SECTION_TOKENS_MIN
         )

@@ -101,7 +101,7 @@ def _check(call: Retrieve) -> None:
 
 
 def _bad_time(time: str) -> Invalid:
-    return Invalid(f"as_of is not a time: {time[:64]}", hint="Write it like 2026-11-25T13:00:00Z.", field="as_of")
+    return Invalid(f"'{time[:64]}' is not a time.", hint="Write it like 2026-11-25T13:00:00Z.", field="as_of")
 
 
 def _known(library: Library, project: str, name: str) -> None:

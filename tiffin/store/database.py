@@ -1,7 +1,8 @@
 """One SQL database with many readers and one writer at a time; opening it brings its schema up to date.
 
-Embedded SQLite in WAL mode with `synchronous=FULL`: when `with database.write()` has ended, its changes survive a power cut.
-`secure_delete` overwrites what is deleted; `scrub` then empties the log of old pages, so that no deleted byte stays in the files.
+Embedded SQLite in WAL mode with `synchronous=FULL`: when `with database.write()` has ended, its changes survive a
+power cut. `secure_delete` overwrites what is deleted; `scrub` then empties the log of old pages, so that no deleted
+byte stays in the files.
 """
 
 from __future__ import annotations
@@ -103,9 +104,9 @@ class Database:
         with self._writing, contextlib.closing(self._engine.raw_connection()) as connection:
             cursor = connection.cursor()
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            busy = cursor.fetchone()[0]
+            row = cursor.fetchone()
             cursor.close()
-            return not busy
+            return row is not None and not row[0]
 
     def copies(self) -> tuple[Path, ...]:
         """What upgrades have set aside, oldest first. They hold everything that the database held then."""
@@ -126,7 +127,7 @@ class Database:
             return
         if stored is not None and stored not in known:
             raise DatabaseUnusable(
-                f"The database {self.path.name} has revision {stored}, made by a newer Tiffin; this one knows {known[-1]}.",
+                f"The database {self.path.name} has revision {stored}, of a newer Tiffin; this one knows {known[-1]}.",
                 hint="Run the newer version, or restore the copy that its upgrade made.",
             )
         if self.readonly:
@@ -145,9 +146,11 @@ class Database:
         unfinished = self.path.with_name(f".{name}.{os.getpid()}")
         try:
             _create_private(unfinished)
-            with contextlib.closing(self._engine.raw_connection()) as source:
-                with contextlib.closing(sqlite3.connect(unfinished)) as target:
-                    source.driver_connection.backup(target)  # type: ignore[union-attr]
+            with (
+                contextlib.closing(self._engine.raw_connection()) as source,
+                contextlib.closing(sqlite3.connect(unfinished)) as target,
+            ):
+                source.driver_connection.backup(target)  # type: ignore[union-attr]
             with unfinished.open("rb") as file:
                 os.fsync(file.fileno())
             unfinished.replace(self.path.with_name(name))
@@ -177,11 +180,16 @@ def _engine(path: Path, *, readonly: bool) -> Engine:
         connection = sqlite3.connect(
             uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MS_MAX / 1000
         )
-        if not readonly:
-            connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(
-            f"PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON; PRAGMA cache_size=-{CACHE_KIB};"
-        )
+        try:
+            if not readonly:
+                connection.execute("PRAGMA journal_mode=WAL")
+            connection.executescript(
+                "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;"
+                f"PRAGMA cache_size=-{CACHE_KIB};"
+            )
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     engine = create_engine(

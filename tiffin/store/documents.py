@@ -1,7 +1,8 @@
-"""Documents with all their versions, cut into chunks that keep offsets and vectors. A version never changes; it is superseded.
+"""Documents with all their versions, cut into chunks with offsets and vectors. A version is superseded, never changed.
 
-A collection counts its changes in `generation`; `opened` and `closed` say at which change a version came and was superseded,
-`purged` at which one rows were last deleted. So a derived index asks only for what is new, in any process.
+A collection counts its changes in `generation`; `opened` and `closed` say at which change a version came and was
+superseded, `purged` at which one rows were last deleted. So a derived index asks only for what is new, in any
+process.
 
 Every function takes the caller's transaction: what it does is durable when that ends.
 """
@@ -194,43 +195,40 @@ def counts(connection: Connection, collection: Collection) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def put(connection: Connection, project: str, name: str, new: NewVersion, now_ns: int) -> Version:
+def put(connection: Connection, project: str, name: str, new: NewVersion, now_ns: int) -> tuple[Version, bool]:
     """Store a version, superseding the current one; the first document creates the collection.
 
-    If the current version is the same already, nothing is written and that version is the answer. `now_ns` becomes
-    `valid_from_ns`, or the next nanosecond after the version it supersedes if clocks disagree.
+    Answers the version and whether it was written: if the current one is the same already, it stays. `now_ns` becomes
+    `valid_from_ns`, or the nanosecond after the collection's last change if clocks disagree: every change of a
+    collection has a time of its own, so its state as of `updated_ns` is that of its generation.
     """
     collection = find(connection, project, name) or _create(connection, project, name, now_ns)
     current = one(connection, collection, new.document)
     if current is not None and current.same_as(new):
-        return current
+        return current, False
+    now_ns = max(now_ns, collection.updated_ns + 1)
     generation = _changed(connection, collection, now_ns)
-    number = 1
+    number = 1 if current is None else current.version + 1
     if current is not None:
-        number, now_ns = current.version + 1, max(now_ns, current.valid_from_ns + 1)
         ended = {"valid_to_ns": now_ns, "closed": generation}
         connection.execute(versions.update().where(versions.c.id == current.id).values(ended))
     version_id = _insert_version(connection, collection, new, (number, now_ns, generation))
     _insert_chunks(connection, collection, version_id, new)
     stored = one(connection, collection, new.document)
     assert stored is not None  # noqa: S101  it was inserted a moment ago, in this transaction
-    return stored
+    return stored, True
 
 
-def one(
-    connection: Connection, collection: Collection, document: str, version: int | None = None
-) -> Version | None:
+def one(connection: Connection, collection: Collection, document: str, version: int | None = None) -> Version | None:
     """The current version of a document, or the one with that number."""
     chosen = versions.c.valid_to_ns.is_(None) if version is None else versions.c.version == version
     found = _select(connection, (versions.c.document == document) & chosen, collection)
     return found[0] if found else None
 
 
-def many(
-    connection: Connection, collection: Collection, *, limit: int, before: int | None = None
-) -> list[Version]:
+def many(connection: Connection, collection: Collection, *, limit: int, before: int | None = None) -> list[Version]:
     """Current versions, newest first; `before` is the id of the last one of the page before."""
-    where = versions.c.valid_to_ns.is_(None)
+    where: sa.ColumnElement[bool] = versions.c.valid_to_ns.is_(None)
     if before is not None:
         where &= versions.c.id < before
     return _select(connection, where, collection, limit=limit)
@@ -245,7 +243,7 @@ def remove(connection: Connection, collection: Collection, document: str | None,
 
     The caller scrubs the database after the transaction; until then deleted bytes may stay in the files.
     """
-    where = versions.c.collection_id == collection.id
+    where: sa.ColumnElement[bool] = versions.c.collection_id == collection.id
     if document is not None:
         where &= versions.c.document == document
     ids = connection.execute(sa.select(versions.c.id, versions.c.document).where(where)).all()
@@ -260,7 +258,7 @@ def remove(connection: Connection, collection: Collection, document: str | None,
     if document is None:
         connection.execute(collections.delete().where(collections.c.id == collection.id))
     elif ids:
-        generation = _changed(connection, collection, now_ns)
+        generation = _changed(connection, collection, max(now_ns, collection.updated_ns + 1))
         connection.execute(collections.update().where(collections.c.id == collection.id).values(purged=generation))
     return removed
 
@@ -273,7 +271,8 @@ def matching(connection: Connection, collection: Collection, equals: dict[str, t
     found: set[int] | None = None
     for key, wanted in equals.items():
         rows = connection.exec_driver_sql(
-            "SELECT v.id, j.type, j.value FROM versions v, json_each(v.metadata) j WHERE v.collection_id = ? AND j.key = ?",
+            "SELECT v.id, j.type, j.value FROM versions v, json_each(v.metadata) j"
+            " WHERE v.collection_id = ? AND j.key = ?",
             (collection.id, key),
         )
         fitting = {row[0] for row in rows if any(_equal(row[1], row[2], value) for value in wanted)}
@@ -295,11 +294,12 @@ def _equal(json_type: str, stored: Any, wanted: Scalar) -> bool:
 
 
 def _create(connection: Connection, project: str, name: str, now_ns: int) -> Collection:
-    row = {"project": project, "name": name, "created_ns": now_ns, "updated_ns": now_ns, "generation": 0, "purged": 0}
-    created = connection.execute(collections.insert().values(row)).inserted_primary_key
+    """`updated_ns` is the nanosecond before, so that its first document is there from `now_ns` on."""
+    row = {"project": project, "name": name, "created_ns": now_ns, "updated_ns": now_ns - 1}
+    created = connection.execute(collections.insert().values(**row, generation=0, purged=0)).inserted_primary_key
     assert created is not None  # noqa: S101  the driver always reports the key of a single insert
     fulltext.create(connection, created[0])
-    return Collection(created[0], project, name, now_ns, now_ns, 0, 0)
+    return Collection(created[0], project, name, now_ns, now_ns - 1, 0, 0)
 
 
 def _changed(connection: Connection, collection: Collection, now_ns: int) -> int:
@@ -365,7 +365,8 @@ def _subjects(connection: Connection, ids: Iterable[int]) -> dict[int, tuple[str
     found: dict[int, tuple[str, ...]] = {}
     listed = _json(list(ids))
     for version_id, subject in connection.exec_driver_sql(
-        "SELECT version_id, subject FROM version_subjects WHERE version_id IN (SELECT value FROM json_each(?))", (listed,)
+        "SELECT version_id, subject FROM version_subjects WHERE version_id IN (SELECT value FROM json_each(?))",
+        (listed,),
     ):
         found[version_id] = (*found.get(version_id, ()), subject)
     return found

@@ -1,4 +1,4 @@
-"""What a derived index of a collection needs: rows that came or ended since a generation, exact vectors, places of chunks."""
+"""What a derived index needs: rows that came or ended since a generation, exact vectors, the places of chunks."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ def places(connection: Connection, chunks: Iterable[int]) -> dict[int, Place]:
         if row[1] != open_version:
             query = "SELECT text FROM versions WHERE id = ?"
             open_version, text = row[1], str(connection.exec_driver_sql(query, (row[1],)).scalar_one())
-        found[row[0]] = Place(*row, text=text[row[6] : row[7]])
+        chunk, version_id, document, version, title, page, start, end = row
+        found[chunk] = Place(chunk, version_id, document, version, title, page, start, end, text[start:end])
     return found
 
 

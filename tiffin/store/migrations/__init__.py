@@ -1,4 +1,4 @@
-"""The numbered steps of the schema. `versions/NNNN_what.py`, in one line without branches; a step that has shipped never changes.
+"""The numbered steps of the schema: `versions/NNNN_what.py`, without branches. A step that has shipped never changes.
 
 The file names alone tell the newest revision, so that a start-up on a current database need not import Alembic.
 """
