@@ -1,6 +1,6 @@
 # `make up` installs and starts everything; `make test` proves it. TIFFIN_HOME, TIFFIN_PORT and the other TIFFIN_*
 # variables of the README are honoured; PYTHON=/path/to/python3 chooses the Python that a new .venv is made with.
-.PHONY: up test check bench docs lock console product dev help always
+.PHONY: up test check bench soak docs lock console product dev help always
 .DEFAULT_GOAL := help
 
 TIFFIN_HOME ?= $(CURDIR)/.tiffin
@@ -15,6 +15,7 @@ help:
 	@echo "make test    run every test (installs what they need)"
 	@echo "make check   formatter, linter, types, architecture, locks, documents"
 	@echo "make bench   run every benchmark; each prints its claim as a ratio"
+	@echo "make soak    kill the server 50 times under load, and look for what was lost"
 	@echo "make docs    write the generated documents again"
 	@echo "make lock    write the dependency locks again from pyproject.toml (UPGRADE=1: newest versions)"
 
@@ -38,6 +39,9 @@ bench: .venv/dev
 	@failed=; for file in benchmarks/bench_*.py; do \
 		echo "== $$file"; $(BIN)/python "$$file" || failed="$$failed $$file"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
+
+soak: .venv/dev console
+	@TIFFIN_KILLS=50 $(BIN)/python -m pytest -s tests/faults
 
 docs: .venv/dev
 	@$(BIN)/python tools/docs.py

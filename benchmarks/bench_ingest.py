@@ -41,7 +41,7 @@ def documents(round_number: int) -> list[dict[str, str]]:
     if DATA.exists():
         rows = [json.loads(line) for line in DATA.read_text().splitlines()]
         rows = rows[round_number * DOCUMENTS : (round_number + 1) * DOCUMENTS]
-        return [{"id": row["_id"], "title": row["title"], "text": row["text"]} for row in rows]
+        return [{"id": row["id"], "title": row.get("title", ""), "text": row["text"]} for row in rows]
     words = random.Random(round_number)
     vocabulary = [f"{a}{b}" for a in ("cor", "vel", "mar", "tin", "sol", "pra") for b in ("dia", "ton", "gen", "vex", "mid")]
     return [

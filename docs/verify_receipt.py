@@ -1,7 +1,6 @@
 """Verify a Tiffin receipt without Tiffin: python verify_receipt.py RECEIPT.tlog-proof ENTRY_FILE VKEY
 
-Formats: c2sp.org/tlog-proof, tlog-checkpoint, signed-note; hashing: RFC 6962. Needs Python and `cryptography` only.
-"""
+Formats: c2sp.org/tlog-proof, tlog-checkpoint, signed-note; hashing: RFC 6962. Needs Python and `cryptography`."""
 
 import sys
 from base64 import b64decode

@@ -228,6 +228,13 @@ async def test_a_call_inside_may_not_do_more_than_its_parent() -> None:
     assert [r.outcome for r in w.journal.closed] == ["refused", "refused"]  # type: ignore[attr-defined]
 
 
+async def test_a_call_about_a_crowd_is_refused() -> None:
+    w = world()
+    with pytest.raises(TiffinError, match="people at most"):
+        await collect(govern(HELLO, ApiKey("good", tuple(f"p{i}" for i in range(1_001))), w))
+    assert len(the_receipt(w, "refused", started=False).subjects) == 1_000
+
+
 async def test_entry_and_payload_commit_to_each_other_and_the_entry_names_nobody() -> None:
     w = world()
     await collect(govern(Chat("default", (message("user", "I am Jane Roe"),)), GOOD, w))

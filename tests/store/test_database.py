@@ -58,6 +58,7 @@ def test_the_tables_in_code_are_those_that_the_migrations_make(tmp_path: Path) -
         differences = compare_metadata(context, metadata)
     assert [d[0] for d in differences if d[0] in ("add_table", "remove_table", "add_column", "remove_column")] == []
     assert [d for d in differences if "version" in str(d) or "chunk" in str(d) or "collection" in str(d)] == []
+    database.close()
 
 
 def test_the_migrations_are_one_line_in_the_order_of_their_names() -> None:

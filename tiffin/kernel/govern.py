@@ -27,6 +27,8 @@ async def govern(call: Call, credential: Credential, world: World) -> AsyncGener
     reservation: asyncio.Task[Hold] | None = None
     finish: Finish | None = None
     try:
+        if receipt.too_many_subjects:
+            raise Invalid(f"One call may be about {limits.SUBJECTS_MAX} people at most.", hint="Make several calls.")
         grant = _authorise(caller, call, credential, world)
         receipt.decide("authorise", "allowed", by=grant.rule)
         call = _guard_input(call, receipt, world)

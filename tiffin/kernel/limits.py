@@ -12,6 +12,7 @@ QUESTION_CHARS_MAX = 8_192  # a question or search query
 MESSAGES_MAX = 2_048  # messages in one chat
 DOCUMENTS_PER_CALL_MAX = 64  # documents in one Ingest call: one receipt, one group of embeddings
 EMBED_TEXTS_MAX = 2_048  # texts in one Embed call, as at OpenAI
+SUBJECTS_MAX = 1_000  # people whom one call may be about: each has a key, and all of them open its payload
 TEXT_CHARS_MAX = 20_000_000  # characters of one document
 
 # --- search and answers

@@ -108,7 +108,9 @@ class Receipt:
         self.parent = inherited.parent if inherited else None
         own = tuple(getattr(credential, "subjects", ()))
         about = tuple(s for d in call.documents for s in d.subjects) if isinstance(call, Ingest) else ()
-        self.subjects: tuple[str, ...] = tuple(dict.fromkeys((*own, *about)))
+        everybody = tuple(dict.fromkeys((*own, *about)))
+        self.subjects: tuple[str, ...] = everybody[: limits.SUBJECTS_MAX]
+        self.too_many_subjects = len(everybody) > limits.SUBJECTS_MAX
         self.opened_ns = now_ns
         self.closed_ns = now_ns
         self.target: Target | None = None

@@ -49,6 +49,7 @@ WORDS_TOKENS = (
 WORDS_SENTENCES_MAX = 6  # sentences of the model that are let through
 WORDS_JUDGED_MAX = 12  # sentences of the model that are judged; a model that never stops is stopped here
 WORDS_CHARS_MAX = 8_000  # characters read of a model that ignores its token bound or ends no sentence
+_REPEATS = support.Verdict(reason="repeats")
 _NO_VECTORS = np.zeros((1, 1), np.float32)
 REFUSED = "the collection does not hold an answer"
 
@@ -57,13 +58,13 @@ REFUSED = "the collection does not hold an answer"
 class _Words:
     """What became of the model's own words."""
 
-    released: int = 0
+    released: list[str] = field(default_factory=list)
     withheld: Counter[str] = field(default_factory=Counter)
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def judged(self) -> int:
-        return self.released + self.withheld.total()
+        return len(self.released) + self.withheld.total()
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class _Ground:
 
     texts: tuple[str, ...]
     titles: tuple[str, ...]
+    quoted: tuple[str, ...]
     citations: tuple[Citation, ...]
     vectors: Floats
 
@@ -118,7 +120,8 @@ async def _own_words(call: Ask, context: Context, library: Library, ground: _Gro
     words = _Words()
     async with aclosing(_spoken(_chat(call, ground), context, words)) as spoken:
         async for sentence in spoken:
-            verdict = await _judge(sentence, ground, context, library)
+            repeated = support.repeats(sentence, (*ground.quoted, *words.released))
+            verdict = _REPEATS if repeated else await _judge(sentence, ground, context, library)
             if verdict.supported:
                 citations = [ground.citations[i] for i in verdict.by]
                 citations = [c for c in await _exact(citations, context, library) if c is not None]
@@ -126,13 +129,13 @@ async def _own_words(call: Ask, context: Context, library: Library, ground: _Gro
             if verdict.supported:
                 yield TextDelta(f" {sentence}" if words.released else f"\n\n{sentence}")
                 yield SentenceDone(sentence, True, tuple(citations))
-                words.released += 1
+                words.released.append(sentence)
             else:
                 words.withheld[verdict.reason] += 1
-            if words.released >= WORDS_SENTENCES_MAX or words.judged >= WORDS_JUDGED_MAX:
+            if len(words.released) >= WORDS_SENTENCES_MAX or words.judged >= WORDS_JUDGED_MAX:
                 break
     withheld = ", ".join(f"{reason} {count}" for reason, count in sorted(words.withheld.items()))
-    told = f"{words.released} of {words.judged} sentences released"
+    told = f"{len(words.released)} of {words.judged} sentences released"
     yield Decided("support", told, by=support.RULES, reason=f"withheld: {withheld}" if withheld else "")
     yield UsedInside(words.usage)
 
@@ -205,6 +208,7 @@ def _ground(among: Sequence[Sentence], choice: Choice, vectors: Floats) -> _Grou
     return _Ground(
         tuple(among[i].text for i in read),
         tuple(among[i].source.hit.title for i in read),
+        tuple(among[i].text for i, _ in choice.evidence),
         tuple(among[i].citation(float(similarities[i])) for i in read),
         vectors[[i + 1 for i in read]],
     )

@@ -171,12 +171,11 @@ def _regions(text: str, pages: Sequence[Page], blocks: Sequence[Block]) -> Itera
 
 def _joined(text: str, regions: Iterable[_Region], pages: Sequence[Page]) -> list[_Region]:
     """Regions that leave no visible sign between them uncounted: rules of dots and dashes are tokens too."""
-    starts = [page.start for page in pages]
+    starts = [0, *(page.start for page in pages[1:])]  # what comes before the first page belongs to it
     joined: list[_Region] = []
     for region in regions:
-        page = bisect.bisect_right(starts, region.start) - 1
-        page_start = starts[page] if page > 0 else 0  # what comes before the first page belongs to it
-        if joined and joined[-1].end > page_start:
+        page_start = starts[bisect.bisect_right(starts, region.start) - 1]
+        if joined and joined[-1].start >= page_start:
             joined[-1] = _stretched(text, joined[-1], region.start)
         else:
             if joined:

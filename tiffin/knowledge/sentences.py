@@ -45,7 +45,8 @@ _END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』）”]*
 _NEXT = re.compile(r"\s+[\"'“‘«„(\[¿¡]*(\w[^\W\d_]*)(\.?)", re.UNICODE)
 _LAST_WORD = re.compile(r"([^\W\d_](?:[\w.]*[^\W_])?|\d+)\.$", re.UNICODE)
 _BREAK = re.compile(r"[^\S\n]*\n(?:[^\S\n]*\n)+|\f")  # a blank line, or the end of a page
-_LIST = re.compile(r"\s*(?:[-–—•‣▪◦*+·o]\s|\(?\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s|\(?[ivx]{1,4}[.)]\s|#{1,6}\s|\|)")
+_LIST = re.compile(r"\s*(?:[-–—•‣▪◦*+·]\s|#{1,6}\s|\|)")  # these begin a line of their own
+_NUMBERED = re.compile(r"\s*(?:\(?\d{1,3}[.)]|\d+(?:\.\d+)+|\(?[a-zA-Z][.)]|\(?[ivx]{1,4}[.)]|o)\s+\S")  # these may also be prose
 _STARTS_ANEW = re.compile(r"\s*[\"'“‘«„(\[]*[A-ZÄÖÜÀ-ÞΑ-ΩА-Я0-9]")
 _HEAD = re.compile(r"\s*(?:#{1,6}\s|\|)")
 _ORDINAL = re.compile(rf"\s+(?:{_GERMAN_MONTHS})\b")
