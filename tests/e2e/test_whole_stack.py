@@ -1,6 +1,6 @@
 """The main job in a real browser against a real Tiffin: nothing between them is a stand-in.
 
-TIFFIN_PICTURES names a folder to keep screenshots in (`docs/images` holds the README's).
+PICTURES names a folder to keep screenshots in (`docs/images` holds the README's).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.main_job import ask, last_turn, walk
+from tests.e2e.main_job import ask, last_turn, see_quote, walk
 from tests.server import Server, free_port
 
 pytestmark = pytest.mark.timeout(900)  # seconds; the first test may fetch Node, the packages and a browser
@@ -43,10 +43,22 @@ def test_a_first_start_prints_a_cited_answer_and_where_the_console_is(stack: Ser
 
 
 def test_main_job(page: Page, stack: Server) -> None:
-    walk(page, f"{stack.url}/#key={stack.key}", QUESTIONS[0]["question"])
-    pictures = os.environ.get("TIFFIN_PICTURES")
-    if pictures:
-        page.screenshot(path=Path(pictures) / "console.png")
+    url = f"{stack.url}/#key={stack.key}"
+    walk(page, url, QUESTIONS[0]["question"])
+    pictured(page, "receipt.png")
+
+
+def test_the_quote_stands_beside_the_answer(page: Page, stack: Server) -> None:
+    page.goto(f"{stack.url}/#key={stack.key}")
+    ask(page, QUESTIONS[0]["question"])
+    assert QUESTIONS[0]["answer_contains"] in see_quote(page)
+    pictured(page, "console.png")
+
+
+def pictured(page: Page, name: str) -> None:
+    folder = os.environ.get("PICTURES")
+    if folder:
+        page.screenshot(path=Path(folder) / name)
 
 
 def test_what_the_documents_do_not_say_is_refused_in_the_page(page: Page, stack: Server) -> None:

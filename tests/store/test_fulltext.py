@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -33,13 +33,20 @@ def test_postings_count_every_occurrence(database: Database) -> None:
         assert fulltext.postings(connection, 7, "nothing").tolist() == []
 
 
-def test_removed_rows_leave_the_postings(database: Database) -> None:
+@pytest.mark.parametrize("gone", [range(0, 300, 2), [4], range(300), [4, 299]], ids=["half", "one", "all", "two"])
+def test_removed_rows_leave_the_index(database: Database, gone: Sequence[int]) -> None:
     with database.write() as connection:
         fulltext.add(connection, 7, [(number, f"common word{number}") for number in range(300)])
-        fulltext.remove(connection, 7, range(0, 300, 2))
+    with database.write() as connection:
+        fulltext.remove(connection, 7, gone)
+    assert database.scrub()
+    stay = sorted(set(range(300)) - set(gone))
     with database.read() as connection:
-        assert fulltext.postings(connection, 7, "common").tolist() == list(range(1, 300, 2))
+        assert fulltext.postings(connection, 7, "common").tolist() == stay
         assert fulltext.postings(connection, 7, "word4").tolist() == []
+        assert all(fulltext.postings(connection, 7, f"word{number}").tolist() == [number] for number in stay)
+        terms = {row[0] for row in connection.exec_driver_sql("SELECT term FROM text_7_terms")}
+    assert terms == {f"word{number}" for number in stay} | ({"common"} if stay else set())
 
 
 def test_terms_are_spelt_as_in_the_index(database: Database) -> None:

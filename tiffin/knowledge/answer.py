@@ -1,7 +1,7 @@
 """What an answer is made of: which sentences are evidence, whether they are enough, and how they are worded.
 
 Pure: no I/O, no model. The answer begins with sentences of the sources, verbatim. Whether the collection holds an answer at
-all is a logistic of four numbers a document; a bound on similarity alone lets twice as many unanswerable questions through.
+all is a logistic of three numbers a document; a bound on similarity alone lets twice as many unanswerable questions through.
 """
 
 from __future__ import annotations
@@ -23,13 +23,11 @@ RULES = "evidence-1"  # named in receipts; changes with any change of the consta
 # Fitted on one half of the dev questions (PubMedQA with its abstract there and taken away, Cranfield, other domains) and
 # measured on the other half: answers 96 % of PubMedQA, refuses 87 % of those without their abstract, 99 % of other domains.
 WEIGHT_SENTENCE = 3.5  # cosine of question and best sentence of the document
-WEIGHT_CHUNK = 6.35  # cosine of question and best chunk of the document
-WEIGHT_NEAR = 2.1  # share of the question's words that stand near that sentence or in the title
-WEIGHT_WITHIN = 3.6  # share of the question's words that stand in the document's three first sentences or in the title
-BIAS = -7.7
+WEIGHT_CHUNK = 6.6  # cosine of question and best chunk of the document
+WEIGHT_WORDS = 5.15  # share of the question's words in the three sentences that would be quoted first, or in the title
+BIAS = -7.72
 CONFIDENCE_MIN = 0.5  # probability; below it the collection does not hold an answer
 
-WINDOW_CHARS = 1_500  # code points on both sides of a sentence that count as near it: an abstract, half a page
 SENTENCES_PER_HIT_MAX = 24  # a chunk of 256 tokens holds fewer, unless it is a table of numbers
 CANDIDATES_MAX = 96  # sentences embedded for one question: 0.1 s on one core
 SENTENCE_CHARS_MIN = 12  # shorter spans are labels
@@ -37,6 +35,7 @@ QUOTES_MAX = 3  # quotes in one answer
 RANK_WORDS = 0.4  # what the share of the question's words adds to a sentence's cosine
 RANK_AIM = 0.2  # what a sentence loses that asks, or only says what was to be found out
 RANK_HEADING = 0.25  # what a heading loses: it repeats the question and answers nothing
+NUMBER_WEIGHT = 2.0  # how much more a word with a digit weighs: who asks about visit V4 does not want visit V5
 RANK_DROP = 0.12  # how far below the first quote a further one may rank
 ALIKE_SHARE = 0.8  # of words shared both ways; beyond it a quote adds nothing to another
 PASSAGE_CHARS_MAX = (
@@ -65,6 +64,24 @@ _FRAME = frozenset(  # words of questions that their answers do not repeat
         "put way make made do"
     ).split()
 )
+_KINDS = {  # what a question may ask for, and how a text that holds it looks
+    "a price": (
+        re.compile(r"\b(?:costs?|prices?|fees?|paid|salary|salaries|Preis|kostet|Kosten)\b", re.IGNORECASE),
+        re.compile(r"[€$£¥]|\b(?:costs?|prices?d?|pa(?:y|id)|fees?|salar|EUR|USD|GBP|dollars?|euros?|Preis|Kosten|kostet)", re.IGNORECASE),
+    ),
+    "an address": (
+        re.compile(r"\b(?:e-?mail|phone|telephone|fax|web ?site|URL)\b", re.IGNORECASE),
+        re.compile(r"@|\d{3}|://|\bwww\.", re.IGNORECASE),
+    ),
+    "a number": (
+        re.compile(r"\b(?:how many|how much|(?:percentage|proportion|number) of|wie viele?)\b", re.IGNORECASE),
+        re.compile(
+            r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|dozen|half|third|quarter|none|no|all|both|most|majority|more|"
+            r"less|few|fewer|many|several|eine?|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|keine?|alle)\b",
+            re.IGNORECASE,
+        ),
+    ),
+}
 _SECTION = re.compile(r"^\d+(?:\.\d+)*\.?\s")
 _FACT = re.compile(  # a number that says something, not one in a name such as SOP-022 or site 02
     r"[€$£]\s?\d|(?<![\w-])\d[\d.,]*\s?(?:%|°|[mkµ]?g\b|m?l\b|[cm]?m\b|(?:second|minute|hour|day|week|month|year)s?\b|"
@@ -80,17 +97,16 @@ _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b\u2060\ufeff\u202a-\
 
 @dataclass(frozen=True)
 class Source:
-    """The stored text around a hit, of the version that the hit is of. `offset` is where `window` begins in the document."""
+    """What is stored where a hit says that it is: `text` is that span of that version of the document, now."""
 
     hit: Hit
     kind: str
     pages: tuple[tuple[int, int], ...]  # number and start of each page, in order
-    offset: int
-    window: str
+    text: str
 
     def cut(self, start: int, end: int) -> str:
-        """`text[start:end]` of the document, as far as it is in the window."""
-        return self.window[max(0, start - self.offset) : max(0, end - self.offset)]
+        """The document's text from `start` to `end`, both inside the hit."""
+        return self.text[start - self.hit.start : end - self.hit.start]
 
     def page(self, start: int) -> int:
         index = bisect.bisect_right(self.pages, start, key=lambda page: page[1]) - 1
@@ -159,11 +175,10 @@ def candidates(sources: Sequence[Source]) -> tuple[Sentence, ...]:
     found: dict[tuple[str, int, int], Sentence] = {}
     for source in sources:
         hit = source.hit
-        if source.cut(hit.start, hit.end) != hit.text:
+        if source.text != hit.text:
             continue
-        spans = sentences(source.window, hit.start - source.offset, hit.end - source.offset)
-        for span in spans[:SENTENCES_PER_HIT_MAX]:
-            one = _unlabelled(source, span.start + source.offset, span.end + source.offset)
+        for span in sentences(source.text)[:SENTENCES_PER_HIT_MAX]:
+            one = _unlabelled(source, span.start + hit.start, span.end + hit.start)
             if one.end - one.start >= SENTENCE_CHARS_MIN and len(found) < CANDIDATES_MAX:
                 found.setdefault((hit.document, one.start, one.end), one)
     return tuple(found.values())
@@ -263,6 +278,7 @@ class _Wanted:
     """The words of a question, each weighing more the fewer of the hits hold it: what none of them holds weighs most."""
 
     weights: Mapping[str, float]
+    kinds: tuple[str, ...]  # of things that an answer must hold
 
     @staticmethod
     def of(question: str, among: Sequence[Sentence]) -> _Wanted:
@@ -271,7 +287,9 @@ class _Wanted:
         hits = {(one.document, one.source.hit.chunk): one.source.hit for one in among}.values()
         held = [frozenset(content(f"{hit.title}\n{hit.text}")) for hit in hits]
         counts = {stem: sum(stem in words for words in held) for stem in asked}
-        return _Wanted({stem: math.log(1 + (len(held) + 0.5) / (n + 0.5)) for stem, n in counts.items()})
+        rarity = {stem: math.log(1 + (len(held) + 0.5) / (n + 0.5)) for stem, n in counts.items()}
+        weights = {s: r * (NUMBER_WEIGHT if any(c.isdigit() for c in s) else 1.0) for s, r in rarity.items()}
+        return _Wanted(weights, tuple(kind for kind, (asks, _) in _KINDS.items() if asks.search(question)))
 
     def share(self, text: str) -> float:
         """How much of what is wanted stands in a text, 0 to 1."""
@@ -284,27 +302,25 @@ def _judged(
     wanted: _Wanted, among: Sequence[Sentence], similarities: Sequence[float], document: tuple[str, int]
 ) -> _Judged:
     """How likely a document is to hold an answer."""
-    sentence, chunk, near, within = _features(wanted, among, similarities, document)
-    logit = WEIGHT_SENTENCE * sentence + WEIGHT_CHUNK * chunk + WEIGHT_NEAR * near + WEIGHT_WITHIN * within + BIAS
-    confidence = 1 / (1 + math.exp(-logit))
-    told = f"sentence {sentence:.2f}, chunk {chunk:.2f}, words near {near:.2f}, within {within:.2f}"
+    sentence, chunk, words = _features(wanted, among, similarities, document)
+    confidence = 1 / (1 + math.exp(-(WEIGHT_SENTENCE * sentence + WEIGHT_CHUNK * chunk + WEIGHT_WORDS * words + BIAS)))
+    told = f"sentence {sentence:.2f}, chunk {chunk:.2f}, words {words:.2f}"
+    texts = [one.text for one in among if one.document == document]
+    missing = next((kind for kind in wanted.kinds if not any(_KINDS[kind][1].search(text) for text in texts)), "")
+    if missing:
+        return _Judged(0.0, f"asks for {missing} and nothing found holds any: {told}")
     return _Judged(confidence, f"confidence {confidence:.2f}, needed {CONFIDENCE_MIN:.2f}: {told}")
 
 
 def _features(
     wanted: _Wanted, among: Sequence[Sentence], similarities: Sequence[float], document: tuple[str, int]
-) -> tuple[float, float, float, float]:
+) -> tuple[float, float, float]:
     """What the weights above are for, in their order."""
     own = [i for i, one in enumerate(among) if one.document == document]
-    best = max(own, key=lambda i: similarities[i])
-    ranked = sorted(own, key=lambda i: -_rank(wanted, among[i], similarities[i]))
-    chunk = max(among[i].source.hit.similarity for i in own)
-    one = among[best]
-    title = one.source.hit.title
-    window = one.source.cut(max(one.source.offset, one.start - WINDOW_CHARS), one.end + WINDOW_CHARS)
-    near = wanted.share(f"{title}\n{window}")
-    within = wanted.share("\n".join([title, *(among[i].text for i in ranked[:QUOTES_MAX])]))
-    return similarities[best], chunk, near, within
+    first = sorted(own, key=lambda i: -_rank(wanted, among[i], similarities[i]))[:QUOTES_MAX]
+    title = among[own[0]].source.hit.title
+    words = wanted.share("\n".join([title, *(among[i].text for i in first)]))
+    return max(similarities[i] for i in own), max(among[i].source.hit.similarity for i in own), words
 
 
 def _rank(wanted: _Wanted, one: Sentence, similarity: float) -> float:

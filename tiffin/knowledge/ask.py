@@ -220,7 +220,7 @@ def _compared(choice: Choice, quotes: Sequence[Citation | None]) -> str:
 
 
 def _sources(library: Library, project: str, hits: Iterable[Hit]) -> list[Source]:
-    """The stored text around each hit, as far as its version is still there; one document's text in memory at a time."""
+    """What is stored where each hit is, if its version is still there; one document in memory at a time."""
     by_version: dict[tuple[str, str, int], list[Hit]] = {}
     for hit in hits:
         by_version.setdefault((hit.collection, hit.document, hit.version), []).append(hit)
@@ -234,9 +234,7 @@ def _sources(library: Library, project: str, hits: Iterable[Hit]) -> list[Source
                 continue
             pages = tuple((page[0], page[1]) for page in version.pages)
             for hit in its:
-                start = max(0, hit.start - answer.WINDOW_CHARS)
-                window = text[start : hit.end + answer.WINDOW_CHARS]
-                found[id(hit)] = Source(hit, version.kind, pages, start, window)
+                found[id(hit)] = Source(hit, version.kind, pages, text[hit.start : hit.end])
     return [found[id(hit)] for hit in hits if id(hit) in found]
 
 

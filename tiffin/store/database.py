@@ -260,7 +260,7 @@ def _explained() -> Iterator[None]:
         reason = str(error.orig)
         if "full" in reason or "disk I/O" in reason:
             raise DatabaseFull(
-                "The disk that holds the database takes no more; nothing was changed.",
+                f"The disk that holds the database takes no more ({reason}); nothing was changed.",
                 hint="Free some space. `tiffin doctor` shows how much there is.",
             ) from error
         if "locked" in reason or "busy" in reason:

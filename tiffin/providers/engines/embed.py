@@ -1,8 +1,8 @@
 """The embedding engine's process: an OpenAI-compatible `/v1/embeddings` on loopback around one Embedder.
 
 `python -m tiffin.providers.engines.embed --model FOLDER --api-key-env VAR [--port N] [--threads N]`. Standard-library
-HTTP, a thread a connection: the model's threads are the limit (a request costs 2 ms of processor at least, its framing
-0.2), and the process starts sooner without a framework.
+HTTP, a thread a connection: the model's threads are the limit (one short text takes 2.9 ms, and 3.4 through
+this process), and the process starts sooner without a framework.
 """
 
 from __future__ import annotations

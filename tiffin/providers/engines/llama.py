@@ -2,8 +2,8 @@
 
 `python -m tiffin.providers.engines.llama --model FILE --port N --api-key-env VAR`, and `--help` for the rest.
 
-One request at a time unless told otherwise: with two slots, 1 to 4 of 24 greedy answers differed from the answer the
-same prompt got alone (batches of another shape round differently), and with one slot none did. More throughput with the
+One request at a time unless told otherwise: with two slots, 1 of 24, 4 of 24 and 4 of 16 greedy answers (batches of
+2048, 256, 64) were not those that the same prompts got alone; with one slot, 0 of 16. More throughput with the
 same answers is more processes. The caller sends `cache_prompt: false` for what must replay.
 """
 
