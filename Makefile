@@ -41,7 +41,7 @@ bench: .venv/dev
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 soak: .venv/dev console
-	@TIFFIN_KILLS=50 $(BIN)/python -m pytest -s tests/faults
+	@TIFFIN_KILLS=50 TIFFIN_CALLS=1000 $(BIN)/python -m pytest -s tests/faults
 
 docs: .venv/dev
 	@$(BIN)/python tools/docs.py

@@ -1,7 +1,8 @@
-"""Generation through Tiffin against the bare engine: tokens per second of one stream, in turns, in one run. Claim: ≥ 0.95.
+"""Generation through Tiffin against the bare engine: tokens per second of one stream, in turns, in one run. Claim:
+≥ 0.95.
 
-The bare engine is the same program with the same weights and settings, reached directly. Tiffin adds authentication, budget,
-two durable records and its own parsing and rendering of every token.
+The bare engine is the same program with the same weights and settings, reached directly. Tiffin adds authentication,
+budget, two durable records and its own parsing and rendering of every token.
 """
 
 from __future__ import annotations

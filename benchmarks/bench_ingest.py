@@ -1,7 +1,7 @@
 """Ingestion through Tiffin's API against the bare embedder: chunks per second, in turns, in one run. Claim: ≥ 0.85.
 
-The bare embedder gets exactly the chunks that Tiffin made of the same documents, in batches, over its own socket, with nothing
-around it. Tiffin adds HTTP, cutting, full text, durable transactions and a receipt for every call.
+The bare embedder gets exactly the chunks that Tiffin made of the same documents, in batches, over its own socket,
+with nothing around it. Tiffin adds HTTP, cutting, full text, durable transactions and a receipt for every call.
 """
 
 from __future__ import annotations
@@ -43,9 +43,15 @@ def documents(round_number: int) -> list[dict[str, str]]:
         rows = rows[round_number * DOCUMENTS : (round_number + 1) * DOCUMENTS]
         return [{"id": row["id"], "title": row.get("title", ""), "text": row["text"]} for row in rows]
     words = random.Random(round_number)
-    vocabulary = [f"{a}{b}" for a in ("cor", "vel", "mar", "tin", "sol", "pra") for b in ("dia", "ton", "gen", "vex", "mid")]
+    vocabulary = [
+        f"{a}{b}" for a in ("cor", "vel", "mar", "tin", "sol", "pra") for b in ("dia", "ton", "gen", "vex", "mid")
+    ]
     return [
-        {"id": f"{round_number}-{i}", "title": f"Paper {i}", "text": ". ".join(" ".join(words.choices(vocabulary, k=16)) for _ in range(14)) + "."}
+        {
+            "id": f"{round_number}-{i}",
+            "title": f"Paper {i}",
+            "text": ". ".join(" ".join(words.choices(vocabulary, k=16)) for _ in range(14)) + ".",
+        }
         for i in range(DOCUMENTS)
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -11,9 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import uvicorn
-
 from tiffin import __version__, home
+from tiffin.api import server
 from tiffin.api.application import application
 from tiffin.api.gateway import Gateway
 from tiffin.config import Settings, console_files
@@ -45,8 +43,6 @@ from tiffin.providers.http import Http
 from tiffin.providers.models import Models
 from tiffin.store import models
 from tiffin.store.database import Database
-
-SHUTDOWN_S = 10  # seconds that calls in flight get to end after Ctrl-C
 
 Say = Callable[[str], None]
 
@@ -95,7 +91,6 @@ class Executors:
                 return _status(self.status)
             case _:
                 return read_knowledge(call, context, self.library)
-
 
     async def _models(self, call: Read, context: Context) -> AsyncGenerator[Event, None]:
         """The models of the shelf, and each collection as a model that answers with citations."""
@@ -162,19 +157,7 @@ async def serve(where: Settings, say: Say, ready: Callable[[], None]) -> None:
     listener = home.listen(where)
     with listener:
         async with running(where, say) as gateway:
-            config = uvicorn.Config(
-                application(gateway),
-                http="httptools",
-                log_config=None,
-                access_log=False,
-                backlog=home.BACKLOG,
-                timeout_graceful_shutdown=SHUTDOWN_S,
-                server_header=False,
-                lifespan="off",
-            )
-            server = uvicorn.Server(config)
-            asyncio.get_running_loop().call_soon(ready)
-            await server.serve(sockets=[listener])
+            await server.serve(application(gateway), listener, ready)
 
 
 def _added_models(database: Database) -> list[Model]:

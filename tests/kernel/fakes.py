@@ -10,7 +10,7 @@ from tiffin.kernel.calls import Call, operation
 from tiffin.kernel.errors import Blocked, JournalUnavailable, OverBudget, Unauthenticated
 from tiffin.kernel.parts import Event, Finish, TextDelta, Usage, UsageSeen
 from tiffin.kernel.people import ApiKey, Caller, Credential, Delegation, Grant
-from tiffin.kernel.ports import Context, World
+from tiffin.kernel.ports import Context, Hold, World
 from tiffin.kernel.receipt import Receipt, Target
 
 ALICE = Caller("key_alice", "Alice", "default", "admin")
@@ -39,26 +39,21 @@ class FakeJournal:
 
 
 @dataclass
-class FakeHold:
-    tokens: int = 100
-
-
-@dataclass
 class FakeBudget:
-    held: list[FakeHold] = field(default_factory=list)
-    settled: list[tuple[FakeHold, Usage]] = field(default_factory=list)
+    held: list[Hold] = field(default_factory=list)
+    settled: list[tuple[Hold, Usage]] = field(default_factory=list)
     refuses: bool = False
     delay_s: float = 0.0
 
-    async def reserve(self, grant: Grant, call: Call) -> FakeHold:
-        hold = FakeHold()
+    async def reserve(self, grant: Grant, call: Call) -> Hold:
+        hold = Hold(grant.caller.id, 100)
         if self.refuses:
             raise OverBudget("The key has used its tokens.")
         self.held.append(hold)
         await asyncio.sleep(self.delay_s)  # taken already, not yet returned: the hard moment for a cancellation
         return hold
 
-    async def settle(self, hold: FakeHold, usage: Usage) -> None:  # type: ignore[override]
+    async def settle(self, hold: Hold, usage: Usage) -> None:
         await asyncio.sleep(0)
         self.settled.append((hold, usage))
 

@@ -6,7 +6,19 @@ from typing import get_args
 
 import pytest
 
-from tiffin.kernel.calls import EVERY_CALL, Administer, Ask, Call, Chat, Embed, Ingest, Read, Remove, Retrieve, operation
+from tiffin.kernel.calls import (
+    EVERY_CALL,
+    Administer,
+    Ask,
+    Call,
+    Chat,
+    Embed,
+    Ingest,
+    Read,
+    Remove,
+    Retrieve,
+    operation,
+)
 from tiffin.kernel.errors import Forbidden
 from tiffin.kernel.people import Caller, CallerRole
 from tiffin.policy.access import authorise

@@ -32,7 +32,9 @@ outputs = st.none() | st.builds(JsonOutput) | st.builds(JsonOutput, plain, st.ju
 chats = st.builds(
     Chat,
     model=plain,
-    messages=st.lists(st.builds(message, st.sampled_from(["system", "user", "assistant"]), plain), min_size=1).map(tuple),
+    messages=st.lists(st.builds(message, st.sampled_from(["system", "user", "assistant"]), plain), min_size=1).map(
+        tuple
+    ),
     sampling=samplings,
     output=outputs,
 )
@@ -105,7 +107,9 @@ def test_garbage_is_invalid(body: bytes) -> None:
 
 def test_harmless_extras_and_parts_are_accepted() -> None:
     body = HELLO | {"user": "u", "metadata": {}, "store": False, "n": 1, "tools": [], "parallel_tool_calls": True}
-    body["messages"] = [{"role": "developer", "content": [{"type": "text", "text": "be "}, {"type": "text", "text": "brief"}]}]
+    body["messages"] = [
+        {"role": "developer", "content": [{"type": "text", "text": "be "}, {"type": "text", "text": "brief"}]}
+    ]
     assert parse_request(json.dumps(body).encode()).call.messages == (message("system", "be brief"),)
 
 

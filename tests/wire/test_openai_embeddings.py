@@ -46,7 +46,8 @@ def test_unknown_fields_are_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b'{"data":[]}', b'{"data":[{"embedding":"***"}]}', b'{"data":[{"embedding":[1]},{"embedding":[1,2]}]}']
+    "body",
+    [b"{}", b'{"data":[]}', b'{"data":[{"embedding":"***"}]}', b'{"data":[{"embedding":[1]},{"embedding":[1,2]}]}'],
 )
 def test_a_strange_answer_is_the_providers_fault(body: bytes) -> None:
     with pytest.raises(ProviderError):

@@ -33,5 +33,7 @@ def headers_of(error: TiffinError) -> dict[str, str]:
     if error.kind == "unauthenticated":
         headers["www-authenticate"] = "Bearer"
     if status_of(error) in (429, 503):
-        headers["retry-after"] = str(JournalUnavailable.retry_after_s if error.kind == "journal_unavailable" else RETRY_SOON_S)
+        headers["retry-after"] = str(
+            JournalUnavailable.retry_after_s if error.kind == "journal_unavailable" else RETRY_SOON_S
+        )
     return headers

@@ -1,4 +1,6 @@
-"""HTTP matters: bodies with a bound, answers that end when the client leaves, streams whose failure is still a status."""
+"""HTTP matters: bodies with a bound, answers that end when the client leaves, streams whose failure is still a
+status.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,6 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tiffin.kernel.parts import Event, Opened
-
 
 DRAIN_BYTES_MAX = 1 << 30  # bytes of a body too large that are still read, so that its sender sees the answer
 DRAIN_S_MAX = 60.0  # seconds that this may take
@@ -106,7 +107,9 @@ async def _left(receive: Receive) -> None:
 
 
 async def begun(events: AsyncGenerator[Event, None]) -> tuple[str, AsyncGenerator[Event, None]]:
-    """The receipt's id and the events, once the first real one has come: a failure before it is still an HTTP status."""
+    """The receipt's id and the events, once the first real one has come: a failure before it is still an HTTP
+    status.
+    """
     receipt = ""
     try:
         first = await anext(events)
@@ -134,7 +137,12 @@ class EventStream(Response):
         self.status_code = 200
         self.background = None
         self.init_headers(
-            {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no", **headers}
+            {
+                "content-type": "text/event-stream; charset=utf-8",
+                "cache-control": "no-store",
+                "x-accel-buffering": "no",
+                **headers,
+            }
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

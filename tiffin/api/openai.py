@@ -1,4 +1,7 @@
-"""The OpenAI-compatible API, at `/v1` and `/openai/v1`: models, chat completions, embeddings. `rag:<collection>` is a model."""
+"""The OpenAI-compatible API, at `/v1` and `/openai/v1`: models, chat completions, embeddings.
+
+`rag:<collection>` is a model.
+"""
 
 from __future__ import annotations
 
@@ -91,9 +94,7 @@ class OpenAi:
             wrong.receipt = receipt
             raise wrong
         usage = next((e.usage for e in events if isinstance(e, UsageSeen)), Usage())
-        body = openai_embeddings.render_response(
-            embedded, usage, model=wanted.call.model, as_floats=wanted.as_floats
-        )
+        body = openai_embeddings.render_response(embedded, usage, model=wanted.call.model, as_floats=wanted.as_floats)
         return Json(body, headers=receipt_header(receipt))
 
     def _envelope(self, receipt: str, model: str) -> Envelope:

@@ -1,4 +1,7 @@
-"""Tiffin's own API under /api/v1. FastAPI makes the OpenAPI document from these routes and the bodies in wire/tiffin.py."""
+"""Tiffin's own API under /api/v1.
+
+FastAPI makes the OpenAPI document from these routes and the bodies in wire/tiffin.py.
+"""
 
 from __future__ import annotations
 

@@ -51,8 +51,11 @@ def streamed(client: Client, body: dict[str, Any]) -> dict[str, Any]:
     if not answer:
         raise Failure("The answer stopped before its end.", hint="Ask again.")
     for number, citation in enumerate(answer["citations"], 1):
-        where = f"{escaped(citation['document'])}, page {citation['page']}, characters {citation['start']}–{citation['end']}"
-        console.print(f"  [cyan]\\[{number}][/] {where}\n      [dim]“{escaped(shortened(citation['quote']))}”[/]", soft_wrap=True)
+        span = f"page {citation['page']}, characters {citation['start']}–{citation['end']}"
+        where = f"{escaped(citation['document'])}, {span}"
+        console.print(
+            f"  [cyan]\\[{number}][/] {where}\n      [dim]“{escaped(shortened(citation['quote']))}”[/]", soft_wrap=True
+        )
     console.print(f"  [dim]receipt {answer['receipt']}[/]", soft_wrap=True)
     return answer
 

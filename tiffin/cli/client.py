@@ -122,14 +122,18 @@ def _read(response: http.client.HTTPResponse) -> bytes:
         with response:
             return response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise Failure("The server stopped in the middle of its answer.", hint="Look at its log, and try again.") from error
+        raise Failure(
+            "The server stopped in the middle of its answer.", hint="Look at its log, and try again."
+        ) from error
 
 
 def _read_some(response: http.client.HTTPResponse) -> bytes:
     try:
         return response.read1(BLOCK_BYTES)
     except (OSError, http.client.HTTPException) as error:
-        raise Failure("The server stopped in the middle of its answer.", hint="Look at its log, and try again.") from error
+        raise Failure(
+            "The server stopped in the middle of its answer.", hint="Look at its log, and try again."
+        ) from error
 
 
 def _parts(head: bytes, file: Path, tail: bytes) -> Iterator[bytes]:

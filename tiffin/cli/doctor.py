@@ -45,7 +45,9 @@ def doctor(as_json: AsJson = False) -> None:
 
             console = Console(highlight=False)
             for finding in findings:
-                console.print(f"{MARKS[finding.state]} [bold]{finding.check}[/]  {escaped(finding.says)}", soft_wrap=True)
+                console.print(
+                    f"{MARKS[finding.state]} [bold]{finding.check}[/]  {escaped(finding.says)}", soft_wrap=True
+                )
                 if finding.hint:
                     console.print(f"    [dim]{escaped(finding.hint)}[/]", soft_wrap=True)
         if not healthy:
@@ -77,7 +79,9 @@ def _home(where: Settings) -> Iterator[Finding]:
     home = where.home
     nearest = next(folder for folder in (home, *home.parents) if folder.exists())
     if not os.access(nearest, os.W_OK | os.X_OK):
-        hint = f"Give this user the right to write there, or set TIFFIN_HOME. It belongs to uid {nearest.stat().st_uid}."
+        hint = (
+            f"Give this user the right to write there, or set TIFFIN_HOME. It belongs to uid {nearest.stat().st_uid}."
+        )
         yield Finding("home", "problem", f"no permission to write in {nearest}", hint)
     elif not home.exists():
         yield Finding("home", "ok", f"{home} does not exist yet", "`tiffin up` makes it.")
@@ -133,7 +137,9 @@ def _key(where: Settings) -> Iterator[Finding]:
     file = where.admin_key
     if not file.exists():
         if where.home.exists() and any(where.home.iterdir()):
-            hint = "Set TIFFIN_API_KEY; another administrator can make a new key with `tiffin keys create --role admin`."
+            hint = (
+                "Set TIFFIN_API_KEY; another administrator can make a new key with `tiffin keys create --role admin`."
+            )
             yield Finding("admin key", "warning", f"{file} is missing", hint)
         return
     mode = stat.S_IMODE(file.stat().st_mode)

@@ -63,15 +63,31 @@ def _candidates(paths: list[Path]) -> Iterator[Candidate]:
             yield Candidate(path, path.name)
         else:
             raise Failure(
-                f"There is no file or folder '{path}'.", hint="Nothing was ingested. Check the path.", code=USAGE, kind="usage"
+                f"There is no file or folder '{path}'.",
+                hint="Nothing was ingested. Check the path.",
+                code=USAGE,
+                kind="usage",
             )
 
 
 def _all(client: Client, collection: str, files: list[Candidate], quiet: bool) -> list[dict[str, Any]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
         task = progress.add_task("", total=len(files))
         results: list[dict[str, Any]] = []
@@ -119,10 +135,8 @@ def _report(collection: str, results: list[dict[str, Any]]) -> None:
         status = result["status"]
         said = result["detail"] or result["reason"] if status == "refused" else f"{result['chunks']} chunks"
         notes = "".join(f" [dim]({escaped(note)})[/]" for note in result["notes"])
-        console.print(
-            f"[{STYLES[status]}]{MARKS[status]} {status:<9}[/] {escaped(result['id'])} [dim]—[/] {escaped(said)}{notes}",
-            soft_wrap=True,
-        )
+        mark = f"[{STYLES[status]}]{MARKS[status]} {status:<9}[/]"
+        console.print(f"{mark} {escaped(result['id'])} [dim]—[/] {escaped(said)}{notes}", soft_wrap=True)
     counted = _counted(results)
     console.print(
         f"\n{len(results)} files in '{escaped(collection)}': {counted['ingested']} ingested, "

@@ -56,9 +56,8 @@ def list_keys(as_json: AsJson = False) -> None:
         if as_json:
             document(answer)
             return
-        from rich.console import Console
-    
-        table = table("id", "name", "project", "role", "tokens", "state")
+
+        shown = table("id", "name", "project", "role", "tokens", "state")
         for key in answer["keys"]:
             tokens = f"{key['tokens_used']} of {key['tokens_max']}" if key["tokens_max"] else "no limit"
             state = "[red]revoked[/]" if key["revoked"] else "[green]in force[/]"

@@ -27,9 +27,8 @@ def list_models(as_json: AsJson = False) -> None:
         if as_json:
             document(answer)
             return
-        from rich.console import Console
-    
-        table = table("model", "kind", "engine", "context", "sha256", "source")
+
+        shown = table("model", "kind", "engine", "context", "sha256", "source")
         for model in answer["models"]:
             if model["kind"] != "rag":
                 digest = model["sha256"][:12]

@@ -88,8 +88,8 @@ def _show(receipt: str, as_json: bool) -> None:
 
 def _grow(tree: Any, children: list[dict[str, Any]]) -> None:
     for child in children:
-        label = f"[bold]{escaped(child['operation'])}[/] {child['outcome']} {child['duration_ms']:.0f} ms [dim]{child['id']}[/]"
-        _grow(tree.add(label), child["children"])
+        label = f"[bold]{escaped(child['operation'])}[/] {child['outcome']} {child['duration_ms']:.0f} ms"
+        _grow(tree.add(f"{label} [dim]{child['id']}[/]"), child["children"])
 
 
 def _save(receipt: str, folder: Path, as_json: bool) -> None:
@@ -110,7 +110,9 @@ def _save(receipt: str, folder: Path, as_json: bool) -> None:
 
 
 def verify(
-    bundle: Annotated[Path | None, typer.Argument(help="A folder from `receipts --save`; without it, the whole ledger.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Argument(help="A folder from `receipts --save`; without it, the whole ledger.")
+    ] = None,
     checkpoint: Annotated[
         list[Path] | None, typer.Option(help="A checkpoint saved earlier: the ledger must contain all of it.")
     ] = None,
@@ -162,7 +164,9 @@ def _verify_ledger(where: Settings, saved: list[Path], keep: Path | None, as_jso
 
         console = Console(highlight=False)
         for log in report["logs"]:
-            console.print(f"log {escaped(log['name'])}: {log['entries']} entries, {log['payloads']} payloads", soft_wrap=True)
+            console.print(
+                f"log {escaped(log['name'])}: {log['entries']} entries, {log['payloads']} payloads", soft_wrap=True
+            )
         for note in report["notes"]:
             console.print(f"[yellow]·[/] {escaped(note)}", soft_wrap=True)
         for problem in report["problems"]:

@@ -1,4 +1,6 @@
-"""How the command line speaks: one JSON document on stdout with --json, else words; errors in words with a hint; exit codes."""
+"""How the command line speaks: one JSON document on stdout with --json, else words; errors in words with a hint;
+exit codes.
+"""
 
 from __future__ import annotations
 

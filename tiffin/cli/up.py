@@ -1,4 +1,6 @@
-"""`tiffin up`: the whole stack in the foreground, ready to be asked; in an empty home with the sample collection in it."""
+"""`tiffin up`: the whole stack in the foreground, ready to be asked; in an empty home with the sample collection in
+it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ SAMPLE_FOLDER = PACKAGE / "sample"
 
 
 def up(
-    sample: Annotated[bool, typer.Option(help="Load the sample collection into an empty home, and ask it a question.")] = True,
+    sample: Annotated[
+        bool, typer.Option(help="Load the sample collection into an empty home, and ask it a question.")
+    ] = True,
 ) -> None:
     """Start Tiffin in the foreground: API, console, engines. Ctrl-C stops it.
 
@@ -64,7 +68,9 @@ def _serve(where: Settings, console: Any, sample: bool) -> None:
             hint = "`tiffin doctor` says more; TIFFIN_HOME names another home."
             raise Failure(f"No permission to write {error.filename}.", hint=hint) from error
         except OSError as error:
-            raise Failure(f"Tiffin cannot start: {error.strerror or error}.", hint="`tiffin doctor` says more.") from error
+            raise Failure(
+                f"Tiffin cannot start: {error.strerror or error}.", hint="`tiffin doctor` says more."
+            ) from error
 
 
 def _greet(where: Settings, console: Any, sample: bool) -> None:

@@ -1,4 +1,6 @@
-"""Verification of the home's ledger, with a memory: the checkpoint of the last good run must be contained in the next."""
+"""Verification of the home's ledger, with a memory: the checkpoint of the last good run must be contained in the
+next.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +26,20 @@ def verified(
     """The report as a document. `saved` are files with checkpoints; `keep` is a folder to save the verified ones in."""
     if not where.ledger.is_dir():
         raise Failure(
-            f"There is no ledger at {where.ledger}.", hint="Set TIFFIN_HOME to the home of a Tiffin that has run.", code=USAGE
+            f"There is no ledger at {where.ledger}.",
+            hint="Set TIFFIN_HOME to the home of a Tiffin that has run.",
+            code=USAGE,
         )
     started = time.monotonic()
     memory = where.home / REMEMBERED
     against = [_text(path) for path in (*saved, *sorted(memory.glob("*.checkpoint")))]
-    current = {log.name: _text(log / CHECKPOINT) for log in where.ledger.iterdir() if (log / CHECKPOINT).is_file()}
     with _progress(quiet):
         try:
-            report = verify(
-                where.ledger, _keys(where), against=against, payloads=payloads, check_payload=check_payload
-            )
+            report = verify(where.ledger, _keys(where), against=against, payloads=payloads, check_payload=check_payload)
         except (LedgerError, OSError) as error:
             raise Failure(f"The ledger cannot be read: {error}.", code=FAILED) from error
     if report.ok and payloads:
+        current = {log.name: _text(where.ledger / log.name / CHECKPOINT) for log in report.logs}
         for folder in filter(None, (memory, keep)):
             _remember(folder, current)
     return _document(report, time.monotonic() - started)

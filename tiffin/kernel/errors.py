@@ -18,7 +18,8 @@
         ├── JournalUnavailable   the ledger cannot take a record; nothing was sent; retry later
         └── Bug                  an unexpected exception; details are in the server's log, not in the answer
 
-`message` and `hint` are written for callers and hold no secret. HTTP statuses and foreign error shapes are the api ring's business.
+`message` and `hint` are written for callers and hold no secret. HTTP statuses and foreign error shapes are the api
+ring's business.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ Fault = Literal["caller", "guard", "provider", "platform"]
 
 
 class TiffinError(Exception):
-    """`kind` is stable and machine-readable; `receipt` is the id of the receipt that records this failure, once there is one."""
+    """`kind` is stable and machine-readable; `receipt` is the id of the receipt that records this failure, once
+    there is one.
+    """
 
     kind: ClassVar[str] = "error"
     fault: ClassVar[Fault] = "platform"

@@ -1,7 +1,7 @@
 """The one path of every call. Stages are statements, because their order is the security property.
 
-Every way out of it leaves exactly one receipt, settles every hold once and closes the upstream. Callers iterate it inside
-`contextlib.aclosing`, so that a client who leaves closes the call at once.
+Every way out of it leaves exactly one receipt, settles every hold once and closes the upstream. Callers iterate it
+inside `contextlib.aclosing`, so that a client who leaves closes the call at once.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ async def govern(call: Call, credential: Credential, world: World) -> AsyncGener
                     else:
                         yield event
         if not receipt.conclude():
-            raise Truncated("The answer stopped before its end.", hint="Ask again; nothing more will come of this call.")
+            raise Truncated(
+                "The answer stopped before its end.", hint="Ask again; nothing more will come of this call."
+            )
     except Truncated as error:
         receipt.fail("truncated", error)
         raise

@@ -1,4 +1,7 @@
-"""What travels inside calls and answers: messages, stream events, usage. Pure, frozen values; unions are closed and tagged."""
+"""What travels inside calls and answers: messages, stream events, usage.
+
+Pure, frozen values; unions are closed and tagged.
+"""
 
 from __future__ import annotations
 
@@ -133,7 +136,10 @@ class Progress(Struct, frozen=True, tag="progress"):
 
 
 class Decided(Struct, frozen=True, tag="decided"):
-    """A decision worth a line in the receipt. `by` names the rule, guard or template; no text of callers or documents."""
+    """A decision worth a line in the receipt.
+
+    `by` names the rule, guard or template; no text of callers or documents.
+    """
 
     stage: str
     verdict: str

@@ -40,10 +40,13 @@ class Guard(Protocol):
     def watch(self, call: Call, caller: Caller) -> Watch: ...
 
 
-class Hold(Protocol):
-    """A reserved worst case."""
+@dataclass(frozen=True)
+class Hold:
+    """A reserved worst case: `tokens` of a key's budget. A key without a budget holds nothing (`bounded` is false)."""
 
-    tokens: int
+    key: str
+    tokens: int = 0
+    bounded: bool = True
 
 
 class Budget(Protocol):

@@ -1,8 +1,8 @@
 """The record of one call: what was asked, decided, spent and seen. It never claims more than was seen.
 
-A receipt has two halves. The *entry* goes into the transparency log for good: canonical JSON without personal data, at most
-64 KiB, with salted commitments to the other half. The *payload* (request, response, salt) goes into the vault, encrypted, and
-can be destroyed; the log still verifies.
+A receipt has two halves. The *entry* goes into the transparency log for good: canonical JSON without personal data,
+at most 64 KiB, with salted commitments to the other half. The *payload* (request, response, salt) goes into the
+vault, encrypted, and can be destroyed; the log still verifies.
 """
 
 from __future__ import annotations
@@ -261,9 +261,11 @@ class Receipt:
         cited = [c for sentence in self._seen.sentences for c in sentence.citations]
         if cited:
             return list(dict.fromkeys(_cited(c) for c in cited))
-        taken = [
-            Source(self.call.collection, d.digest, version=d.version) for d in self._seen.documents if d.digest
-        ] if isinstance(self.call, Ingest) else []
+        taken = (
+            [Source(self.call.collection, d.digest, version=d.version) for d in self._seen.documents if d.digest]
+            if isinstance(self.call, Ingest)
+            else []
+        )
         return taken or [_found(hit) for hit in self._seen.hits]
 
 
@@ -344,9 +346,7 @@ class _Committed(msgspec.Struct):
 
 def _cited(citation: Citation) -> Source:
     digest = hashlib.sha256(citation.quote.encode()).hexdigest()
-    return Source(
-        citation.collection, digest, citation.version, citation.chunk, start=citation.start, end=citation.end
-    )
+    return Source(citation.collection, digest, citation.version, citation.chunk, start=citation.start, end=citation.end)
 
 
 def _found(hit: Hit) -> Source:

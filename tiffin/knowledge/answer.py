@@ -33,11 +33,12 @@ CANDIDATES_MAX = 96  # sentences embedded for one question: 0.1 s on one core
 SENTENCE_CHARS_MIN = 12  # shorter spans are labels
 QUOTES_MAX = 3  # quotes in one answer
 RANK_WORDS = 0.4  # what the share of the question's words adds to a sentence's cosine
-RANK_AIM = 0.2  # what a sentence loses that asks, or only says what was to be found out
+RANK_AIM = 0.35  # what a sentence loses that asks, or only says what was to be found out
 RANK_HEADING = 0.25  # what a heading loses: it repeats the question and answers nothing
 NUMBER_WEIGHT = 2.0  # how much more a word with a digit weighs: who asks about visit V4 does not want visit V5
 RANK_DROP = 0.12  # how far below the first quote a further one may rank
 ALIKE_SHARE = 0.8  # of words shared both ways; beyond it a quote adds nothing to another
+ASIDE_MAX = 0.35  # cosine of question and a sentence of the model; below it the sentence is true and beside the point
 PASSAGE_CHARS_MAX = (
     2_000  # code points given to the model: 500 tokens, which the smallest model still reads in a second
 )
@@ -155,9 +156,10 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Choice:
-    """The evidence, best first: indexes into the candidates with their scores. None of it if it is not enough."""
+    """The evidence, best first: indexes into the candidates with their scores; none if there is not enough."""
 
     evidence: tuple[tuple[int, float], ...]
+    further: tuple[int, ...]  # what else the same documents say to the question, best first
     confidence: float
     reason: str  # the numbers behind the verdict, without a word of caller or document
 
@@ -187,13 +189,13 @@ def candidates(sources: Sequence[Source]) -> tuple[Sentence, ...]:
 def choose(question: str, among: Sequence[Sentence], similarities: Sequence[float]) -> Choice:
     """The evidence for an answer among the candidates. `similarities` are the cosines of question and candidate."""
     if not among:
-        return Choice((), 0.0, "nothing found")
+        return Choice((), (), 0.0, "nothing found")
     wanted = _Wanted.of(question, among)
     judged = {d: _judged(wanted, among, similarities, d) for d in dict.fromkeys(one.document for one in among)}
     first = max(judged, key=lambda d: judged[d].confidence)
     verdict = judged[first]
     if verdict.confidence < CONFIDENCE_MIN:
-        return Choice((), verdict.confidence, verdict.reason)
+        return Choice((), (), verdict.confidence, verdict.reason)
     ranks = [_rank(wanted, one, s) for one, s in zip(among, similarities, strict=True)]
     able = [i for i in range(len(among)) if judged[among[i].document].confidence >= CONFIDENCE_MIN]
     best = max((i for i in able if among[i].document == first), key=lambda i: ranks[i])
@@ -202,19 +204,18 @@ def choose(question: str, among: Sequence[Sentence], similarities: Sequence[floa
         near = ranks[i] >= ranks[best] - RANK_DROP and not is_aim(among[i].text) and not _heading(among[i].text)
         if len(chosen) < QUOTES_MAX and i != best and near and not any(_alike(among[i], among[k]) for k in chosen):
             chosen.append(i)
-    return Choice(tuple((i, similarities[i]) for i in chosen), verdict.confidence, verdict.reason)
+    quoted = {among[i].document for i in chosen}
+    further = [i for i in sorted(able, key=lambda i: -ranks[i]) if among[i].document in quoted and i not in chosen]
+    evidence = tuple((i, similarities[i]) for i in chosen)
+    return Choice(evidence, tuple(further), verdict.confidence, verdict.reason)
 
 
 def passages(among: Sequence[Sentence], choice: Choice) -> tuple[int, ...]:
-    """The candidates that the model reads: the evidence with its neighbours, in the order of the sources, bounded."""
+    """The candidates that the model reads, in the order of the sources: the evidence, and what else fits, best first."""
     taken: list[int] = []
     room = PASSAGE_CHARS_MAX
-    around = [i for i, _ in choice.evidence]
-    around += [i + step for i, _ in choice.evidence for step in (1, -1)]
-    homes = {(among[i].document, among[i].source.hit.chunk) for i, _ in choice.evidence}
-    for i in dict.fromkeys(around):
-        inside = 0 <= i < len(among) and (among[i].document, among[i].source.hit.chunk) in homes
-        if inside and (not taken or len(among[i].text) <= room):
+    for i in (*(i for i, _ in choice.evidence), *choice.further):
+        if not taken or len(among[i].text) <= room:
             taken.append(i)
             room -= len(among[i].text)
     return tuple(sorted(taken))

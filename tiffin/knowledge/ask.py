@@ -49,6 +49,7 @@ WORDS_TOKENS = (
 WORDS_SENTENCES_MAX = 6  # sentences of the model that are let through
 WORDS_JUDGED_MAX = 12  # sentences of the model that are judged; a model that never stops is stopped here
 WORDS_CHARS_MAX = 8_000  # characters read of a model that ignores its token bound or ends no sentence
+_ASIDE = support.Verdict(reason="aside")
 _REPEATS = support.Verdict(reason="repeats")
 _NO_VECTORS = np.zeros((1, 1), np.float32)
 REFUSED = "the collection does not hold an answer"
@@ -76,6 +77,7 @@ class _Ground:
     quoted: tuple[str, ...]
     citations: tuple[Citation, ...]
     vectors: Floats
+    question: Floats
 
 
 async def ask(call: Ask, context: Context, library: Library) -> AsyncGenerator[Event, None]:
@@ -171,6 +173,8 @@ async def _judge(sentence: str, ground: _Ground, context: Context, library: Libr
     if not nearest.supported:
         return nearest
     vector = (await embed((sentence,), context, library))[0]
+    if float(ground.question @ vector) < answer.ASIDE_MAX:
+        return _ASIDE
     return support.check(sentence, ground.texts, ground.titles, (ground.vectors @ vector).tolist())
 
 
@@ -211,6 +215,7 @@ def _ground(among: Sequence[Sentence], choice: Choice, vectors: Floats) -> _Grou
         tuple(among[i].text for i, _ in choice.evidence),
         tuple(among[i].citation(float(similarities[i])) for i in read),
         vectors[[i + 1 for i in read]],
+        vectors[0],
     )
 
 

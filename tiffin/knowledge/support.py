@@ -28,7 +28,7 @@ REPEAT_SHARE = 0.9  # of words shared both ways; beyond it a claim only repeats 
 WORDS_MIN = 3  # content words; a shorter claim ("Yes.", "It does.") stands on nothing
 
 Reason = Literal[
-    "", "empty", "link", "numbers", "names", "words", "order", "denial", "duty", "direction", "sense", "repeats", "gone"
+    "", "empty", "link", "numbers", "names", "words", "order", "denial", "duty", "direction", "sense", "repeats", "gone", "aside"
 ]
 
 
@@ -65,10 +65,11 @@ _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]+")
 _NUMBER = re.compile(r"(?<![\w.,])[-−+]?\d+(?:[.,]\d+)*")
 _LINK = re.compile(r"\w+://\S+|\]\(|<\w+|www\.\S+", re.UNICODE)
 _AIM = re.compile(
-    r"\?[\"'”’)]*\s*$|^(?:[A-Z][A-Za-z /&]{2,40}: ?)?To [a-z]+ |\bwhether\b|\bhypothes[ie]s|"
-    r"\b(?:aims?|aimed|sought|designed|undertaken|purpose|objectives?|goal)\b[^.]{0,40}\bto\b|"
-    r"\b(?:unclear|unknown|controversial|not known|poorly understood|remains? to be)\b|"
-    r"\b(?:[Ww]e|[Ss]tudy|[Pp]aper|[Rr]eport) (?:here )?(?:investigat|examin|assess|evaluat|explor|review|compar)[a-z]* ",
+    r"\?[\"'”’)]*\s*$|^(?:[A-Z][A-Za-z /&]{2,40}: ?)?To [a-z]+ |\b[Ww]hether\b|\b[Hh]ypothes[ie]|"
+    r"\b(?:aims?|aimed|sought|designed|undertaken|conducted|purpose|objectives?|goal)\b[^.]{0,60}\bto\b|"
+    r"\b(?:unclear|not (?:\w+ )?clear|unknown|controversial|not known|poorly understood|less definitive|remains? to be)\b|"
+    r"\b(?:[Ww]e|[Ss]tudy|[Pp]aper|[Rr]eport|[Rr]esearch|[Tt]rial|[Rr]eview)(?: \w+){0,2} "
+    r"(?:investigat|examin|assess|evaluat|explor|review|compar|address|studie[ds]|analy[sz]|describ|seeks?|consider)[a-z]*\b"
 )
 _CLAUSE = re.compile(
     r";|\b(?:but|whereas|while|although|though|however|aber|während|jedoch)\b|, (?:and|or)\b|(?<=[.!?]) "

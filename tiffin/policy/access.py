@@ -23,7 +23,10 @@ VERSION = hashlib.sha256(
 
 
 def authorise(caller: Caller, call: Call) -> Grant:
-    """A grant for the caller's role; Forbidden if the call is not in it. Data is always that of the caller's project."""
+    """A grant for the caller's role; Forbidden if the call is not in it.
+
+    Data is always that of the caller's project.
+    """
     wanted = operation(call)
     if wanted not in ROLES[caller.role]:
         raise Forbidden(

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from tiffin.kernel import limits
 from tiffin.kernel.calls import Call, Chat, Embed
 from tiffin.kernel.errors import OverBudget
 from tiffin.kernel.parts import Usage
 from tiffin.kernel.people import Grant
+from tiffin.kernel.ports import Hold
 from tiffin.store import keys
 from tiffin.store.database import Database
 
 CHARS_PER_TOKEN_MIN = 2  # characters; real text has 3 to 5, so this overestimates the prompt
-
-
-@dataclass(frozen=True)
-class TokenHold:
-    key_id: str
-    tokens: int
-    bounded: bool
 
 
 class TokenBudgets:
@@ -31,10 +24,10 @@ class TokenBudgets:
         self._held: dict[str, int] = {}
         self._used: dict[str, int] = {}
 
-    async def reserve(self, grant: Grant, call: Call) -> TokenHold:
+    async def reserve(self, grant: Grant, call: Call) -> Hold:
         caller = grant.caller
         if caller.tokens_max is None:
-            return TokenHold(caller.id, 0, bounded=False)
+            return Hold(caller.id, 0, bounded=False)
         worst = worst_case(call)
         used = await self._used_by(caller.id)
         taken = used + self._held.get(caller.id, 0)
@@ -44,16 +37,16 @@ class TokenBudgets:
                 hint="Ask for fewer output tokens, or ask an administrator for a larger budget.",
             )
         self._held[caller.id] = self._held.get(caller.id, 0) + worst
-        return TokenHold(caller.id, worst, bounded=True)
+        return Hold(caller.id, worst, bounded=True)
 
-    async def settle(self, hold: TokenHold, usage: Usage) -> None:
+    async def settle(self, hold: Hold, usage: Usage) -> None:
         if not hold.bounded:
             return
         tokens = usage.input_tokens + usage.output_tokens
-        self._held[hold.key_id] -= hold.tokens
-        self._used[hold.key_id] += tokens
+        self._held[hold.key] -= hold.tokens
+        self._used[hold.key] += tokens
         if tokens:
-            await asyncio.to_thread(keys.spend, self._database, hold.key_id, tokens)
+            await asyncio.to_thread(keys.spend, self._database, hold.key, tokens)
 
     async def _used_by(self, key_id: str) -> int:
         if key_id not in self._used:

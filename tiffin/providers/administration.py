@@ -23,7 +23,12 @@ class Shelf:
     """The models of a gateway. `save` and `forget` make a change durable before it takes effect."""
 
     def __init__(
-        self, catalogue: Catalogue, local: LocalModels, clock: Clock, save: Callable[[Model], None], forget: Callable[[str], None]
+        self,
+        catalogue: Catalogue,
+        local: LocalModels,
+        clock: Clock,
+        save: Callable[[Model], None],
+        forget: Callable[[str], None],
     ) -> None:
         self._catalogue = catalogue
         self._local = local
@@ -33,7 +38,10 @@ class Shelf:
 
     async def read(self, call: Read, context: Context) -> AsyncGenerator[Event, None]:
         engines = self._local.status()["engines"]
-        for alias, model in [(DEFAULT, self._catalogue.find(DEFAULT, "chat")), *((m.alias, m) for m in self._catalogue.all())]:
+        for alias, model in [
+            (DEFAULT, self._catalogue.find(DEFAULT, "chat")),
+            *((m.alias, m) for m in self._catalogue.all()),
+        ]:
             yield Row(
                 {
                     "id": alias,
@@ -73,9 +81,11 @@ class Shelf:
         )
         steps: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        fetching = asyncio.create_task(
-            self._local.fetch(model, lambda done, total: loop.call_soon_threadsafe(steps.put_nowait, (done, total)))
-        )
+
+        def step(done: int, total: int) -> None:
+            loop.call_soon_threadsafe(steps.put_nowait, (done, total))
+
+        fetching = asyncio.create_task(self._local.fetch(model, step))
         try:
             async for event in _progress(steps, fetching):
                 yield event

@@ -1,4 +1,7 @@
-"""The models that this Tiffin knows: rows that come with it, and rows that an administrator added. A model is data, not code."""
+"""The models that this Tiffin knows: rows that come with it, and rows that an administrator added.
+
+A model is data, not code.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,9 @@ class Http:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Http:
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_HOST_MAX, keepalive_timeout=KEEP_ALIVE_S)
+        connector = aiohttp.TCPConnector(
+            limit=0, limit_per_host=CONNECTIONS_PER_HOST_MAX, keepalive_timeout=KEEP_ALIVE_S
+        )
         timeout = aiohttp.ClientTimeout(
             total=limits.CALL_S_MAX, sock_connect=limits.CONNECT_S_MAX, sock_read=limits.FIRST_BYTE_S_MAX
         )
@@ -71,14 +73,18 @@ class Http:
             raise RuntimeError("Http is used outside its context")
         headers = {"authorization": f"Bearer {address.api_key}", "content-type": "application/json"}
         try:
-            async with self._session.post(address.url + path, data=msgspec.json.encode(body), headers=headers) as response:
+            async with self._session.post(
+                address.url + path, data=msgspec.json.encode(body), headers=headers
+            ) as response:
                 if response.status != 200:
                     raise answer_error(response.status, _error_of(await response.content.read(1 << 16)))
                 yield response
         except TimeoutError as error:
             raise ProviderTimeout("The model did not answer in time.", hint="Ask for less, or try again.") from error
         except aiohttp.ClientConnectorError as error:
-            raise ProviderUnavailable("The model is not available at the moment.", hint="Try again in a moment.") from error
+            raise ProviderUnavailable(
+                "The model is not available at the moment.", hint="Try again in a moment."
+            ) from error
         except (aiohttp.ClientError, ConnectionError) as error:
             raise ProviderUnavailable(
                 "The model stopped in the middle of its answer.", hint="It is being restarted; ask again in a moment."

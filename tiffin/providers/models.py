@@ -1,4 +1,7 @@
-"""Executes Chat and Embed calls on the model that the router chose. A local model is reached exactly like a remote one."""
+"""Executes Chat and Embed calls on the model that the router chose.
+
+A local model is reached exactly like a remote one.
+"""
 
 from __future__ import annotations
 

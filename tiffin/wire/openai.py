@@ -52,7 +52,9 @@ def answer_error(status: int, error: dict[str, Any]) -> TiffinError:
 def _too_long(error: dict[str, Any]) -> TooLarge:
     prompt, context = error.get("n_prompt_tokens"), error.get("n_ctx")
     counted = f": {prompt} tokens, and the model reads {context}" if prompt and context else ""
-    return TooLarge(f"The prompt is longer than the model's context{counted}.", hint="Shorten it, or use a larger model.")
+    return TooLarge(
+        f"The prompt is longer than the model's context{counted}.", hint="Shorten it, or use a larger model."
+    )
 
 
 def render_models(models: list[dict[str, Any]]) -> dict[str, Any]:

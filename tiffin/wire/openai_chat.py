@@ -1,7 +1,7 @@
 """OpenAI chat completions: `POST /chat/completions`, plain and streamed, as clients send it and as servers answer it.
 
-A field that the kernel does not carry is refused by name; the extras that official clients send by habit, and that change
-nothing in the answer, are listed in HARMLESS.
+A field that the kernel does not carry is refused by name; the extras that official clients send by habit, and that
+change nothing in the answer, are listed in HARMLESS.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from tiffin.kernel.parts import (
 )
 from tiffin.wire.openai import answer_error
 
-HARMLESS = frozenset({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"})
+HARMLESS = frozenset(
+    {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"}
+)
 DONE = "[DONE]"
 
 # Values that mean "nothing asked for": the field may then be ignored.
@@ -143,7 +145,9 @@ def _within(name: str, value: Any, low: float, high: float) -> Any:
 def _message(raw: _InputMessage, index: int) -> Message:
     where = f"messages[{index}]"
     if raw.role in ("tool", "function") or raw.tool_calls:
-        raise Invalid("Tool calls are not supported here.", hint="Send system, user and assistant messages.", field=where)
+        raise Invalid(
+            "Tool calls are not supported here.", hint="Send system, user and assistant messages.", field=where
+        )
     role: Role = "system" if raw.role in ("system", "developer") else raw.role  # type: ignore[assignment]
     if isinstance(raw.content, str):
         return message(role, raw.content)
@@ -336,7 +340,10 @@ def render_answer(events: Iterable[Event], envelope: Envelope) -> dict[str, Any]
 
 
 def annotation(citation: Citation) -> dict[str, Any]:
-    """A citation as an annotation of the message. OpenAI has no shape for page and span, so the whole value rides along."""
+    """A citation as an annotation of the message.
+
+    OpenAI has no shape for page and span, so the whole value rides along.
+    """
     return {"type": "file_citation", "file_citation": msgspec.to_builtins(citation)}
 
 

@@ -1,4 +1,7 @@
-"""OpenAI embeddings: `POST /embeddings`, both ways. Vectors travel as base64 of little-endian float32, or as floats if asked."""
+"""OpenAI embeddings: `POST /embeddings`, both ways.
+
+Vectors travel as base64 of little-endian float32, or as floats if asked.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,9 @@ def parse_request(body: bytes) -> EmbedRequest:
     if any(not text for text in texts):
         raise Invalid("'input' holds an empty text.", field="input")
     if len(texts) > limits.EMBED_TEXTS_MAX:
-        raise Invalid(f"'input' holds more than {limits.EMBED_TEXTS_MAX} texts.", hint="Send several requests.", field="input")
+        raise Invalid(
+            f"'input' holds more than {limits.EMBED_TEXTS_MAX} texts.", hint="Send several requests.", field="input"
+        )
     return EmbedRequest(Embed(request.model, tuple(texts)), request.encoding_format != "base64", request.dimensions)
 
 
@@ -100,7 +105,9 @@ def render_response(embedded: Embedded, usage: Usage, *, model: str, as_floats: 
         {
             "object": "embedding",
             "index": i,
-            "embedding": list(struct.unpack(f"<{embedded.dimensions}f", row)) if as_floats else base64.b64encode(row).decode(),
+            "embedding": list(struct.unpack(f"<{embedded.dimensions}f", row))
+            if as_floats
+            else base64.b64encode(row).decode(),
         }
         for i, row in enumerate(rows)
     ]

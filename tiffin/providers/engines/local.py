@@ -1,4 +1,6 @@
-"""The local models of one gateway: weights fetched and checked, one supervised engine a model, and where each listens."""
+"""The local models of one gateway: weights fetched and checked, one supervised engine a model, and where each
+listens.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,8 @@ class LocalModels:
             endpoint = await self._supervisor.endpoint(alias)
         except EngineDown as error:
             raise ProviderUnavailable(
-                f"The model '{alias}' is not available: {error}.", hint="It is being restarted; `tiffin doctor` says more."
+                f"The model '{alias}' is not available: {error}.",
+                hint="It is being restarted; `tiffin doctor` says more.",
             ) from error
         return Address(endpoint.url, endpoint.api_key)
 

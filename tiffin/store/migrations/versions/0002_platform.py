@@ -1,4 +1,6 @@
-"""API keys, models that were added, and the index of receipts (derived from the ledger, rebuilt from it when behind)."""
+"""API keys, models that were added, and the index of receipts (derived from the ledger, rebuilt from it when
+behind).
+"""
 
 from __future__ import annotations
 
