@@ -164,11 +164,11 @@ class Choice:
     reason: str  # the numbers behind the verdict, without a word of caller or document
 
 
-def standalone(question: str, history: Sequence[Message]) -> str:
-    """The question, completed by the last one before it if it leans on that ("and how long does it last?")."""
+def completed(question: str, history: Sequence[Message]) -> str | None:
+    """A question that leans on the one before it ("and how long does it last?"), completed by that; else None."""
     earlier = next((turn.text for turn in reversed(history) if turn.role == "user" and turn.text.strip()), "")
-    if not earlier or (len(content(question)) >= 3 and not _DEPENDENT.search(question)):
-        return question
+    if not earlier or (len(content(question)) > 2 and not _DEPENDENT.search(question)):
+        return None
     return f"{earlier.strip()[:HISTORY_CHARS_MAX]} {question}"
 
 

@@ -69,6 +69,14 @@ class _Words:
 
 
 @dataclass(frozen=True)
+class _Search:
+    hits: tuple[Hit, ...]
+    among: tuple[Sentence, ...]
+    vectors: Floats  # of the question, then of each candidate
+    choice: Choice
+
+
+@dataclass(frozen=True)
 class _Ground:
     """What an answer may stand on: the candidates that the model reads, the quotes made already, and all their vectors."""
 
@@ -87,15 +95,13 @@ async def ask(call: Ask, context: Context, library: Library) -> AsyncGenerator[E
     Raises what the calls inside raise: an unknown collection, a model that failed.
     """
     _check(call)
-    question = answer.standalone(call.question, call.history)
-    hits = await _found(
-        Retrieve(call.collection, question[: limits.QUESTION_CHARS_MAX], HITS, as_of=call.as_of), context
-    )
-    yield Found(hits)
-    sources = await asyncio.to_thread(_sources, library, context.grant.caller.project, hits)
-    among = answer.candidates(sources)
-    vectors = await embed((question, *(one.text for one in among)), context, library) if among else _NO_VECTORS
-    choice = answer.choose(question, among, (vectors[1:] @ vectors[0]).tolist())
+    search = await _search(call.question, call, context, library)
+    again = None if search.choice.evidence else answer.completed(call.question, call.history)
+    if again is not None:
+        wider = await _search(again, call, context, library)
+        search = wider if wider.choice.evidence else search
+    among, choice = search.among, search.choice
+    yield Found(search.hits)
     yield Decided("evidence", "enough" if choice.evidence else "not enough", by=answer.RULES, reason=choice.reason)
     quotes = await _exact([among[i].citation(score) for i, score in choice.evidence], context, library)
     yield Decided("citations", "compared", by="exact-span", reason=_compared(choice, quotes))
@@ -110,10 +116,19 @@ async def ask(call: Ask, context: Context, library: Library) -> AsyncGenerator[E
             yield TextDelta(f"\n{text}" if before else text)
             yield SentenceDone(text, True, (citation,))
             before.append(among[index])
-    async with aclosing(_own_words(call, context, library, _ground(among, choice, vectors))) as words:
+    async with aclosing(_own_words(call, context, library, _ground(among, choice, search.vectors))) as words:
         async for event in words:
             yield event
     yield Finish()
+
+
+async def _search(question: str, call: Ask, context: Context, library: Library) -> _Search:
+    """What the collection holds for a question, and whether it is enough."""
+    hits = await _found(Retrieve(call.collection, question[: limits.QUESTION_CHARS_MAX], HITS, as_of=call.as_of), context)
+    sources = await asyncio.to_thread(_sources, library, context.grant.caller.project, hits)
+    among = answer.candidates(sources)
+    vectors = await embed((question, *(one.text for one in among)), context, library) if among else _NO_VECTORS
+    return _Search(hits, among, vectors, answer.choose(question, among, (vectors[1:] @ vectors[0]).tolist()))
 
 
 async def _own_words(call: Ask, context: Context, library: Library, ground: _Ground) -> AsyncGenerator[Event, None]:

@@ -48,7 +48,7 @@ class Link:
             process = await _spawn(theirs)
         except OSError as error:
             ours.close()
-            raise ParserUnavailable(f"the parsing process cannot be started: {error}") from error
+            raise ParserUnavailable(f"The parsing process cannot be started: {error}.") from error
         finally:
             theirs.close()
         try:
@@ -58,13 +58,13 @@ class Link:
             ours.close()
             _kill(process)
             await process.wait()
-            raise ParserUnavailable("the parsing process did not become ready") from error
+            raise ParserUnavailable("The parsing process did not become ready.") from error
         except asyncio.CancelledError:
             ours.close()
             _kill(process)
             raise
         if not isinstance(ready, Ready):
-            raise ParserUnavailable("the parsing process did not introduce itself")
+            raise ParserUnavailable("The parsing process did not introduce itself.")
         return cls(process, ours, ready)
 
     async def run(self, job: Job, source: int, sink: int) -> Done:

@@ -114,13 +114,13 @@ class Parser:
             finally:
                 os.close(sink)
         if self._closed:
-            raise ParserUnavailable("the parser is closed")
+            raise ParserUnavailable("The parser is closed.")
         return Refused("corrupt", "The parsing process died twice while it read this file.")
 
     async def _ready(self) -> Link:
         async with self._starting:
             if self._closed:
-                raise ParserUnavailable("the parser is closed")
+                raise ParserUnavailable("The parser is closed.")
             if self._link is not None and self._link.alive:
                 return self._link
             if self._link is not None:
@@ -128,7 +128,7 @@ class Parser:
                 self._link = None
             now = time.monotonic()
             if len(self._starts) == limits.RESTARTS_MAX and now - self._starts[0] < limits.RESTART_WINDOW_SECONDS:
-                raise ParserUnavailable(f"the parsing process died {limits.RESTARTS_MAX} times in a minute")
+                raise ParserUnavailable(f"The parsing process died {limits.RESTARTS_MAX} times in a minute.")
             self._starts.append(now)
             self._link = await Link.start()
             return self._link
@@ -137,7 +137,7 @@ class Parser:
 def judge(done: Done, memory_bytes: int) -> Refused | None:
     """Say why a child that did not end well did not; None where it wrote a result."""
     if not done.started:
-        raise ParserUnavailable(f"no child process could be started: {done.said}")
+        raise ParserUnavailable(f"No child process could be started: {done.said}.")
     if done.timed_out or done.signal == signal.SIGXCPU:
         return _TOO_SLOW
     if done.signal == signal.SIGKILL:

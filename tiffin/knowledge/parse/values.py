@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from tiffin.kernel.errors import PlatformError
 from tiffin.knowledge.parse import limits
 
 _BROKEN_WORD = re.compile(r"\u00ad\s*(?=[^\W\d_])(?![A-Z])")  # a capital starts something else
@@ -74,8 +75,10 @@ class Unreadable(Exception):
         self.detail = detail
 
 
-class ParserUnavailable(Exception):
+class ParserUnavailable(PlatformError):
     """The parsing process cannot be started or kept alive. Our fault, not the file's; worth trying again later."""
+
+    retryable = True
 
 
 def searchable(text: str) -> str:
