@@ -14,22 +14,22 @@ from tiffin.cli import ask, doctor, ingest, keys, models, receipts, up
 app = typer.Typer(
     name="tiffin",
     help="The whole generative-AI stack in one carrier, with a receipt for every call that a stranger can verify.",
-    epilog="Example: [bold]tiffin ask 'What is the maximum daily dose?' --collection sample[/bold]",
+    epilog="Example: tiffin ask 'What is the maximum daily dose?' --collection sample",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("up")(up.up)
-app.command("ingest")(ingest.ingest)
+app.command("up", short_help="Start everything in the foreground.")(up.up)
+app.command("ingest", short_help="Take files and folders into a collection.")(ingest.ingest)
 app.command("ask")(ask.ask)
 app.command("search")(ask.search)
 app.command("chat")(ask.chat)
 app.command("receipts")(receipts.receipts)
-app.command("verify")(receipts.verify)
-app.add_typer(keys.app, name="keys")
-app.add_typer(models.app, name="models")
-app.command("doctor")(doctor.doctor)
+app.command("verify", short_help="Verify the ledger, or one saved receipt.")(receipts.verify)
+app.add_typer(keys.app, name="keys", short_help="Make, list and revoke API keys.")
+app.add_typer(models.app, name="models", short_help="List, add and remove models.")
+app.command("doctor", short_help="Say what is wrong with this machine or home.")(doctor.doctor)
 
 
 @app.callback(invoke_without_command=True)

@@ -23,7 +23,8 @@ def ask(
 ) -> None:
     """Ask your documents: a cited answer with a receipt. Exit code 1 when the collection does not hold the answer.
 
-    Example: [bold]tiffin ask 'What is the maximum daily dose?' --collection sample[/bold]
+    \b
+    Example: tiffin ask 'What is the maximum daily dose?' --collection sample
     """
     body = {"collection": collection, "question": question, "model": model, "as_of": as_of}
     with failures(as_json):
@@ -74,7 +75,8 @@ def search(
 ) -> None:
     """Search a collection by words and by meaning.
 
-    Example: [bold]tiffin search 'temperature excursion' --collection sample --limit 3[/bold]
+    \b
+    Example: tiffin search 'temperature excursion' --collection sample --limit 3
     """
     with failures(as_json):
         body = {"collection": collection, "query": query, "limit": limit, "as_of": as_of}
@@ -103,7 +105,8 @@ def chat(
 ) -> None:
     """Talk to a model. Without a prompt it reads one line after the other.
 
-    Example: [bold]tiffin chat 'Say hello in French.'[/bold]
+    \b
+    Example: tiffin chat 'Say hello in French.'
     """
     with failures(as_json):
         client = Client()

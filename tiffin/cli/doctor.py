@@ -33,7 +33,8 @@ class Finding:
 def doctor(as_json: AsJson = False) -> None:
     """Examine this machine and this home: works while the server runs and while it is stopped.
 
-    Example: [bold]tiffin doctor[/bold]
+    \b
+    Example: tiffin doctor
     """
     with failures(as_json):
         findings = list(_examine())

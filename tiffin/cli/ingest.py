@@ -36,7 +36,8 @@ def ingest(
     Files that did not change are left alone, changed ones supersede their old version; a run that was killed is
     simply run again. Every file is reported: ingested, unchanged, or refused with one plain reason.
 
-    Example: [bold]tiffin ingest protocols/ notes.md --collection trials[/bold]
+    \b
+    Example: tiffin ingest protocols/ notes.md --collection trials
     """
     with failures(as_json):
         files = list(_candidates(paths))

@@ -13,7 +13,7 @@ from tiffin.cli.show import AsJson, document, failures, print_table, table
 app = typer.Typer(
     help="API keys: shown once when made, only their hash is kept.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
 
 
@@ -33,7 +33,8 @@ def create(
 ) -> None:
     """Make a key. It is shown once.
 
-    Example: [bold]tiffin keys create --project trials --name 'Ada' --role member[/bold]
+    \b
+    Example: tiffin keys create --project trials --name 'Ada' --role member
     """
     with failures(as_json):
         body = {"name": name, "project": project, "role": role.value, "tokens_max": tokens_max}
@@ -49,7 +50,8 @@ def create(
 def list_keys(as_json: AsJson = False) -> None:
     """List all keys, without their secrets.
 
-    Example: [bold]tiffin keys list[/bold]
+    \b
+    Example: tiffin keys list
     """
     with failures(as_json):
         answer = Client().get("/api/v1/keys")
@@ -69,7 +71,8 @@ def list_keys(as_json: AsJson = False) -> None:
 def revoke(key: Annotated[str, typer.Argument(help="The key's id.")], as_json: AsJson = False) -> None:
     """Revoke a key; it stops working at once.
 
-    Example: [bold]tiffin keys revoke key_1f0c2d3e4a5b6c7d[/bold]
+    \b
+    Example: tiffin keys revoke key_1f0c2d3e4a5b6c7d
     """
     with failures(as_json):
         answer = Client().delete(f"/api/v1/keys/{quoted(key)}")

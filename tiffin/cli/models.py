@@ -12,7 +12,7 @@ from tiffin.cli.show import AsJson, Failure, document, failures, print_table, ta
 app = typer.Typer(
     help="Models: what there is, where its weights come from, and the digest that pins them.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
 
 
@@ -20,7 +20,8 @@ app = typer.Typer(
 def list_models(as_json: AsJson = False) -> None:
     """List the models and the state of their engines.
 
-    Example: [bold]tiffin models list[/bold]
+    \b
+    Example: tiffin models list
     """
     with failures(as_json):
         answer = Client().get("/api/v1/models")
@@ -48,7 +49,8 @@ def add(
 ) -> None:
     """Fetch a chat model (GGUF) and add it. Without --sha256 the digest found now is pinned from now on.
 
-    Example: [bold]tiffin models add big --source file:/models/llama.gguf --context 8192[/bold]
+    \b
+    Example: tiffin models add big --source file:/models/llama.gguf --context 8192
     """
     body = {"alias": alias, "source": source, "sha256": sha256, "context_tokens": context}
     with failures(as_json):
@@ -77,7 +79,8 @@ def add(
 def remove(alias: Annotated[str, typer.Argument(help="The model's alias.")], as_json: AsJson = False) -> None:
     """Take a model that was added off the list. Its weights stay where they are.
 
-    Example: [bold]tiffin models remove big[/bold]
+    \b
+    Example: tiffin models remove big
     """
     with failures(as_json):
         answer = Client().delete(f"/api/v1/models/{quoted(alias)}")

@@ -24,8 +24,9 @@ def receipts(
 ) -> None:
     """List receipts, show one, or save one for a stranger to verify.
 
-    Example: [bold]tiffin receipts --limit 5[/bold]
-    Example: [bold]tiffin receipts 01932c7e-… --save audit/[/bold]
+    \b
+    Example: tiffin receipts --limit 5
+    Example: tiffin receipts 01932c7e-… --save audit/
     """
     with failures(as_json):
         if receipt is None:
@@ -124,8 +125,9 @@ def verify(
     The last checkpoint verified here is remembered in the home folder, so that a ledger cut back later is noticed;
     whoever could change that too is noticed by a checkpoint that you keep elsewhere (--checkpoint).
 
-    Example: [bold]tiffin verify[/bold]
-    Example: [bold]tiffin verify audit/ --json[/bold]
+    \b
+    Example: tiffin verify
+    Example: tiffin verify audit/ --json
     """
     with failures(as_json):
         if bundle is not None:

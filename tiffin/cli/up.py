@@ -26,7 +26,8 @@ def up(
 ) -> None:
     """Start Tiffin in the foreground: API, console, engines. Ctrl-C stops it.
 
-    Example: [bold]TIFFIN_PORT=9000 tiffin up[/bold]
+    \b
+    Example: TIFFIN_PORT=9000 tiffin up
     """
     with failures(False):
         try:
