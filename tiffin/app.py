@@ -116,6 +116,7 @@ async def running(where: Settings, say: Say) -> AsyncIterator[Gateway]:
     async with AsyncExitStack() as stack:
         log = home.open_log(where)
         stack.push_async_callback(log.aclose)
+        home.clean_spool(where)
         database = Database.open(where.database)
         stack.callback(database.close)
         versions = {"tiffin": __version__, "policy": access.VERSION}
@@ -169,9 +170,9 @@ def _added_models(database: Database) -> list[Model]:
 
 
 def _shelf(database: Database, catalogue: Catalogue, local: LocalModels) -> Shelf:
-    def save(m: Model) -> None:
+    def save(m: Model) -> bool:
         added = models.AddedModel(m.alias, m.kind, m.source, m.sha256, m.context_tokens, m.created_ns)
-        models.add(database, added)
+        return models.add(database, added)
 
     def forget(alias: str) -> None:
         models.remove(database, alias)

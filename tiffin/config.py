@@ -27,7 +27,8 @@ class Settings:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
     @property
     def admin_key(self) -> Path:
@@ -60,13 +61,13 @@ class Settings:
 
 def settings(environment: Mapping[str, str] = os.environ) -> Settings:
     home = environment.get("TIFFIN_HOME")
-    port = environment.get("TIFFIN_PORT", str(PORT))
-    if not port.isdigit() or not 1 <= int(port) <= 65535:
+    port = environment.get("TIFFIN_PORT") or str(PORT)
+    if not (port.isascii() and port.isdigit() and len(port) <= 5) or not 1 <= int(port) <= 65535:
         raise BadSetting(f"TIFFIN_PORT is '{port}'; it must be a port number from 1 to 65535.")
     return Settings(
         home=Path(home).expanduser().absolute() if home else default_home(),
         port=int(port),
-        host=environment.get("TIFFIN_HOST", HOST),
+        host=environment.get("TIFFIN_HOST") or HOST,
         database_url=environment.get("TIFFIN_DATABASE_URL", ""),
     )
 

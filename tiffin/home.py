@@ -8,6 +8,7 @@ import time
 
 from tiffin.config import Settings
 from tiffin.kernel.errors import Conflict
+from tiffin.ledger.disk import Disk, put_file
 from tiffin.ledger.errors import LedgerLocked
 from tiffin.ledger.keys import KeyRing
 from tiffin.ledger.log import Log
@@ -17,11 +18,16 @@ BACKLOG = 512  # connections waiting to be accepted
 
 
 def make(where: Settings) -> None:
-    """The folders, private to their owner. What a killed server left in the spool goes."""
+    """The folders, private to their owner."""
     where.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    shutil.rmtree(where.spool, ignore_errors=True)
-    for folder in (where.models, where.logs, where.spool):
+    for folder in (where.models, where.logs):
         folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def clean_spool(where: Settings) -> None:
+    """What a killed server left in the spool goes. Only for who holds the log: another server has uploads there."""
+    shutil.rmtree(where.spool, ignore_errors=True)
+    where.spool.mkdir(mode=0o700, exist_ok=True)
 
 
 def open_log(where: Settings) -> Log:
@@ -56,7 +62,5 @@ def _origin(where: Settings) -> str:
     """The log's name in its checkpoints: unique to this home, and kept with it."""
     file = where.home / "origin"
     if not file.exists():
-        aside = file.with_suffix(".new")
-        aside.write_text(f"tiffin/{time.time_ns():x}/{LOG}\n")
-        aside.replace(file)
+        put_file(Disk(), file, f"tiffin/{time.time_ns():x}/{LOG}\n".encode(), file.with_suffix(".new"))
     return file.read_text().strip()

@@ -30,3 +30,14 @@ def test_an_event_without_end_is_stopped() -> None:
     with pytest.raises(TooLong):
         for _ in range(2 + EVENT_BYTES_MAX // (1 << 20)):
             list(reader.feed(b"x" * (1 << 20)))
+
+
+def test_an_event_of_lines_without_end_is_stopped_too() -> None:
+    reader, lines = Reader(), b"data: x\n" * (1 << 17)
+    with pytest.raises(TooLong):
+        for _ in range(2 + EVENT_BYTES_MAX // len(lines)):
+            list(reader.feed(lines))
+
+
+def test_a_name_without_data_names_nothing_later() -> None:
+    assert list(Reader().feed(b"event: gone\n\ndata: a\n\n")) == [("", "a")]

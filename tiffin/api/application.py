@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from tiffin import __version__
 from tiffin.api import documents, openai, ours, site
@@ -58,7 +59,13 @@ def application(gateway: Gateway, lifespan: Lifespan | None = None) -> FastAPI:
         status = error.status_code if isinstance(error, HTTPException) else 404
         problem = _http_error(status, request)
         await gateway.refuse(problem, request)  # recorded if the caller is known; a stranger learns no more
-        return _shaped(request, problem, status=status)
+        answer = _shaped(request, problem, status=status)
+        answer.headers.update(getattr(error, "headers", None) or {})  # `allow` of a 405
+        return answer
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=499)  # nobody reads it; the number is nginx's, for whoever reads the log
 
     app.add_middleware(BodyLimit, bound=body_bytes_max)
     return app
@@ -91,5 +98,5 @@ def _shaped(request: Request, error: TiffinError, *, status: int | None = None) 
     if isinstance(error, Bug) and error.__cause__ is not None:
         logger.error("An unexpected failure in call %s", error.receipt, exc_info=error.__cause__)
     if request.url.path.startswith(openai.PREFIXES):
-        return openai.error_response(error)
+        return openai.error_response(error, status=status)
     return Json(tiffin.render_error(error), status_code=status or status_of(error), headers=headers_of(error))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -17,15 +18,18 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from tiffin.api.gateway import Gateway
-from tiffin.api.http import Json, receipt_header, unless_gone
+from tiffin.api.http import Json, drain, receipt_header, unless_gone
 from tiffin.kernel import limits
 from tiffin.kernel.calls import Ingest, NewDocument
-from tiffin.kernel.errors import CallerError, Invalid, TooLarge
+from tiffin.kernel.errors import CallerError, Invalid, JournalUnavailable, TooLarge
 from tiffin.kernel.parts import DocumentResult, Event, Opened
 from tiffin.wire import tiffin
 from tiffin.wire.tiffin import DocumentsAnswer, DocumentsBody
 
 COPY_BLOCK_BYTES = 1 << 20  # copied at a time between the upload and the spool
+SUBJECTS_PER_CALL_MAX = 512  # people in one Ingest call; making their keys takes some seconds
+SUBJECTS_PER_FILE_MAX = 64  # people named on one document
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 OPENAPI = {
     "requestBody": {
         "content": {
@@ -56,11 +60,15 @@ def router(gateway: Gateway) -> APIRouter:
         without them a file's name is its id.
         """
         try:
+            await _only_known(gateway, request)
             _check_name(collection)
             async with _documents(gateway, request) as documents:
+                _check_ids(documents)
                 return await unless_gone(request, _ingest(gateway, request, collection, documents))
         except CallerError as error:
-            raise (error if error.receipt else await gateway.refuse(error, request)) from error
+            if error.receipt:
+                raise
+            raise await gateway.refuse(error, request) from error
 
     return routes
 
@@ -68,8 +76,7 @@ def router(gateway: Gateway) -> APIRouter:
 async def _ingest(gateway: Gateway, request: Request, collection: str, documents: list[NewDocument]) -> Response:
     receipts: list[str] = []
     results: list[DocumentResult] = []
-    for first in range(0, len(documents), limits.DOCUMENTS_PER_CALL_MAX):
-        group = tuple(documents[first : first + limits.DOCUMENTS_PER_CALL_MAX])
+    for group in _groups(documents):
         async with aclosing(gateway.ask(Ingest(collection, group), request)) as events:
             await _gather(events, receipts, results)
     body = {
@@ -86,6 +93,37 @@ async def _gather(events: AsyncGenerator[Event, None], receipts: list[str], resu
             receipts.append(event.receipt)
         elif isinstance(event, DocumentResult):
             results.append(event)
+
+
+def _groups(documents: list[NewDocument]) -> Iterator[tuple[NewDocument, ...]]:
+    """As many documents a call as its bounds allow: so many at most, about so many people."""
+    group: list[NewDocument] = []
+    people: set[str] = set()
+    for document in documents:
+        together = people.union(document.subjects)
+        if group and (len(group) == limits.DOCUMENTS_PER_CALL_MAX or len(together) > SUBJECTS_PER_CALL_MAX):
+            yield tuple(group)
+            group, together = [], set(document.subjects)
+        group.append(document)
+        people = together
+    yield tuple(group)
+
+
+async def _only_known(gateway: Gateway, request: Request) -> None:
+    """A stranger fills neither memory nor disk."""
+    try:
+        gateway.know(request)
+    except CallerError:
+        await drain(request)
+        raise
+
+
+def _check_ids(documents: list[NewDocument]) -> None:
+    seen: set[str] = set()
+    for document in documents:
+        if document.id in seen:
+            raise Invalid(f"The document '{document.id}' is in this request twice.", field="documents")
+        seen.add(document.id)
 
 
 def _check_name(collection: str) -> None:
@@ -109,7 +147,7 @@ async def _documents(gateway: Gateway, request: Request) -> AsyncIterator[list[N
 def _parsed(body: bytes) -> list[NewDocument]:
     try:
         wanted = DocumentsBody.model_validate(msgspec.json.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"The body is not valid JSON: {error}.", hint='Send {"documents": [{"id", "text"}]}.') from error
     except ValidationError as error:
         raise invalid_body(error.errors()) from error
@@ -119,21 +157,40 @@ def _parsed(body: bytes) -> list[NewDocument]:
 def invalid_body(problems: object) -> Invalid:
     """The first problem that pydantic found, in words."""
     first = problems[0] if isinstance(problems, list) and problems else {}
-    where = ".".join(str(step) for step in first.get("loc", ()) if step != "body") or "body"
+    if first.get("type") == "json_invalid":
+        return Invalid(f"The body is not valid JSON: {first['ctx']['error']}.", hint="Send one JSON object.")
+    steps = first.get("loc", ())
+    if steps and steps[0] in ("body", "query", "path"):
+        steps = steps[1:]
+    where = ".".join(str(step) for step in steps)
+    if not where:
+        hint = "Send a JSON object with the header 'content-type: application/json'."
+        return Invalid("The body is not a JSON object.", hint=hint, field="body")
     return Invalid(f"'{where}': {first.get('msg', 'not valid')}.", hint="See /api/v1/openapi.json.", field=where)
 
 
 async def _spooled(request: Request, folder: Path) -> list[NewDocument]:
     try:
+        return await _spooled_form(request, folder)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise JournalUnavailable(
+            "The disk takes no more, so nothing was taken in.", hint="An administrator should run `tiffin doctor`."
+        ) from error
+
+
+async def _spooled_form(request: Request, folder: Path) -> list[NewDocument]:
+    try:
         form = await request.form(max_files=limits.UPLOAD_FILES_MAX, max_fields=limits.UPLOAD_FILES_MAX * 4)
     except HTTPException as error:
         if error.status_code == 413:
             raise
-        raise Invalid(f"The form cannot be read: {error.detail}.") from error
+        raise Invalid(f"The form cannot be read: {str(error.detail).rstrip('.')}.") from error
     try:
         files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
         ids = [str(value) for value in form.getlist("ids")]
-        subjects = tuple(str(value) for value in form.getlist("subjects"))
+        subjects = _people([str(value) for value in form.getlist("subjects")])
         if not files:
             raise Invalid("The form holds no file.", hint="Send files as parts named 'files'.", field="files")
         if ids and len(ids) != len(files):
@@ -145,6 +202,16 @@ async def _spooled(request: Request, folder: Path) -> list[NewDocument]:
         ]
     finally:
         await form.close()
+
+
+def _people(subjects: list[str]) -> tuple[str, ...]:
+    wrong = any(not name.strip() or len(name) > limits.NAME_CHARS_MAX for name in subjects)
+    if wrong or len(subjects) > SUBJECTS_PER_FILE_MAX:
+        raise Invalid(
+            f"At most {SUBJECTS_PER_FILE_MAX} subjects, of 1 to {limits.NAME_CHARS_MAX} characters each.",
+            field="subjects",
+        )
+    return tuple(dict.fromkeys(subjects))
 
 
 def _spool(file: UploadFile, name: str, path: Path, subjects: tuple[str, ...]) -> NewDocument:

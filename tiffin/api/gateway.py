@@ -11,13 +11,14 @@ from typing import Any, Protocol
 from starlette.requests import Request
 
 from tiffin.kernel.calls import Call
-from tiffin.kernel.errors import CallerError
+from tiffin.kernel.errors import CallerError, Invalid
 from tiffin.kernel.govern import govern, refuse
 from tiffin.kernel.parts import Event, Opened
 from tiffin.kernel.people import ApiKey
 from tiffin.kernel.ports import World
 
-SUBJECTS_MAX = 16  # people whom one call may be about
+SUBJECTS_MAX = 16  # people named in one header
+SUBJECT_CHARS_MAX = 256  # characters of one of them
 
 
 class PublicLog(Protocol):
@@ -41,11 +42,22 @@ class Gateway:
     spool: Path  # a folder for uploads on their way to the parser
     console: Path | None  # the built console
 
-    def ask(self, call: Call, request: Request) -> AsyncGenerator[Event, None]:
-        return govern(call, credential(request), self.world)
+    async def ask(self, call: Call, request: Request) -> AsyncGenerator[Event, None]:
+        try:
+            about = subjects(request)
+        except CallerError as error:
+            raise await self.refuse(error, request) from error
+        async with aclosing(govern(call, ApiKey(secret(request), about), self.world)) as events:
+            async for event in events:
+                yield event
 
     async def refuse(self, error: CallerError, request: Request) -> CallerError:
-        return await refuse(error, f"{request.method} {request.url.path}"[:256], credential(request), self.world)
+        route = f"{request.method} {request.url.path}"[:256]
+        return await refuse(error, route, ApiKey(secret(request)), self.world)
+
+    def know(self, request: Request) -> None:
+        """Raises Unauthenticated for a stranger: nothing large is read from one."""
+        self.world.authenticate(ApiKey(secret(request)))
 
     async def collect(self, call: Call, request: Request) -> tuple[str, list[Event]]:
         """The id of the receipt, and the other events of a call."""
@@ -60,11 +72,25 @@ class Gateway:
             return receipt, collected
 
 
-def credential(request: Request) -> ApiKey:
-    """The key in `Authorization: Bearer`, and the people of `tiffin-subject`."""
-    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        secret = ""
-    named = request.headers.get("tiffin-subject", "").split(",")
-    subjects = tuple(name.strip()[:256] for name in named if name.strip())
-    return ApiKey(secret.strip(), subjects[:SUBJECTS_MAX])
+def secret(request: Request) -> str:
+    """The key in `Authorization: Bearer`."""
+    scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else ""
+
+
+def subjects(request: Request) -> tuple[str, ...]:
+    """The people of `tiffin-subject`, separated by commas. One too many or too long is refused: to leave a person out,
+    or to shorten a name, would leave something behind when that person is erased.
+    """
+    header = request.headers.get("tiffin-subject", "").encode("latin-1")
+    try:
+        named = header.decode()
+    except UnicodeDecodeError:
+        named = header.decode("latin-1")
+    people = tuple(dict.fromkeys(name.strip() for name in named.split(",") if name.strip()))
+    if len(people) > SUBJECTS_MAX or any(len(name) > SUBJECT_CHARS_MAX for name in people):
+        raise Invalid(
+            f"The header 'tiffin-subject' names at most {SUBJECTS_MAX} people, of {SUBJECT_CHARS_MAX} characters each.",
+            field="tiffin-subject",
+        )
+    return people

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -83,14 +83,27 @@ class _Body:
         raise HTTPException(413)
 
 
+async def drain(request: Request) -> None:
+    """Reads a body and throws it away, so that its sender sees the answer; not one that waits to be told to go on."""
+    if request.headers.get("expect", "").lower() == "100-continue":
+        return
+    with contextlib.suppress(TimeoutError, HTTPException, ClientDisconnect):
+        async with asyncio.timeout(DRAIN_S_MAX):
+            async for _ in request.stream():
+                pass
+
+
 async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:
-    """The answer; cancelled as soon as the client has left, so that nobody works for nobody."""
+    """The answer; cancelled as soon as the client has left, so that nobody works for nobody. Then ClientDisconnect."""
     working = asyncio.ensure_future(answer)
     leaving = asyncio.create_task(_left(request.receive))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             working.cancel()
+            await asyncio.wait({working})
+            if working.cancelled():
+                raise ClientDisconnect
         return await working
     except asyncio.CancelledError:
         working.cancel()

@@ -127,5 +127,5 @@ async def _chunks(events: AsyncGenerator[Event, None], renderer: ChunkRenderer) 
         yield sse.render(Json(None).render(openai.render_error(error)).decode())
 
 
-def error_response(error: TiffinError) -> Response:
-    return Json(openai.render_error(error), status_code=status_of(error), headers=headers_of(error))
+def error_response(error: TiffinError, *, status: int | None = None) -> Response:
+    return Json(openai.render_error(error), status_code=status or status_of(error), headers=headers_of(error))

@@ -22,6 +22,7 @@ from tiffin.wire.tiffin import AskAnswer, AskBody, ErrorAnswer, KeyBody, ModelBo
 
 ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}}
 Limit = Annotated[int, Query(ge=1, le=1000)]
+Version = Annotated[int | None, Query(ge=1, le=tiffin.INTEGER_MAX)]
 
 
 def router(gateway: Gateway) -> APIRouter:
@@ -83,7 +84,7 @@ def _collections(routes: APIRouter, gateway: Gateway) -> None:
         return await _rows(gateway, call, request, "documents")
 
     @routes.get("/collections/{collection}/documents/{document:path}", tags=["collections"])
-    async def document(collection: str, document: str, request: Request, version: int | None = None) -> Response:
+    async def document(collection: str, document: str, request: Request, version: Version = None) -> Response:
         """One document with its text and pages; offsets are Unicode code points in the text."""
         return await _row(gateway, Read("document", collection, document, version), request)
 
@@ -165,7 +166,7 @@ def _administration(routes: APIRouter, gateway: Gateway) -> None:
         receipt, events = await unless_gone(request, begun(gateway.ask(call, request)))
         return EventStream(_progressing(receipt, events), receipt_header(receipt))
 
-    @routes.delete("/models/{alias}", tags=["administration"])
+    @routes.delete("/models/{alias:path}", tags=["administration"])
     async def remove_model(alias: str, request: Request) -> Response:
         """Takes a model that was added off the list, and stops its engine."""
         return await _row(gateway, Administer("remove_model", alias), request)

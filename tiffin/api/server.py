@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from tiffin.api.connections import Connection
+
 SHUTDOWN_S = 10  # seconds that calls in flight get to end after the first signal; the second ends them at once
 
 
@@ -20,7 +22,7 @@ async def serve(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]
     """`ready` is called once, when requests are answered."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Connection,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_S,

@@ -7,6 +7,10 @@ failed. Modules here import what is heavy inside their functions, so that `tiffi
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import Any
+
 import typer
 
 from tiffin.cli import ask, doctor, ingest, keys, models, receipts, up
@@ -42,4 +46,32 @@ def root(version: bool = typer.Option(False, "--version", help="Show the version
 
 
 def main() -> None:
-    app()
+    """Runs the command line. Wrong usage is said as the rest is: with --json in one JSON document."""
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:
+        if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):  # click's, wherever typer keeps it
+            raise
+        code = _misused(error)
+    finally:
+        _flush()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _misused(error: Any) -> int:
+    if "--json" in sys.argv:
+        from tiffin.cli.show import document
+
+        hint = "`tiffin COMMAND --help` shows how it is used."
+        document({"error": {"type": "usage", "message": error.format_message(), "hint": hint}, "receipt": None})
+    else:
+        error.show()
+    return int(error.exit_code)
+
+
+def _flush() -> None:
+    """A reader that has left early (`| head`) is no failure."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

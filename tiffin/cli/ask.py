@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated, Any
 
@@ -129,6 +130,8 @@ def chat(
 
 def _lines() -> Any:
     interactive = sys.stdin.isatty()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a pipe may hold anything
     if interactive:
         typer.echo("Ctrl-D ends the conversation.", err=True)
     while True:
@@ -142,11 +145,15 @@ def _lines() -> Any:
 
 def _say(client: Client, body: dict[str, Any]) -> str:
     reply: list[str] = []
+    ended = False
     for _, chunk in client.events("/v1/chat/completions", body | {"stream": True}):
         for choice in chunk["choices"]:
+            ended = ended or choice["finish_reason"] is not None
             piece = choice["delta"].get("content") or ""
             reply.append(piece)
             sys.stdout.write(piece)
             sys.stdout.flush()
     sys.stdout.write("\n")
+    if not ended:
+        raise Failure("The answer stopped before its end.", hint="Ask again.")
     return "".join(reply)

@@ -17,12 +17,18 @@ ANSWER_S_MAX = 900.0  # seconds to wait for an answer; a large file takes minute
 BLOCK_BYTES = 1 << 16  # read or sent at a time
 
 
+class Unreadable(OSError):
+    """A file that cannot be read, or became shorter while it was."""
+
+
 class Client:
-    """Finds the server and its key through TIFFIN_HOME; TIFFIN_API_KEY and TIFFIN_URL override."""
+    """Finds the server and its key through TIFFIN_HOME. TIFFIN_API_KEY and TIFFIN_URL override, not a given home."""
 
     def __init__(self, where: Settings | None = None) -> None:
         self.settings = where or settings()
-        self._url = os.environ.get("TIFFIN_URL", self.settings.url)
+        self._url = "" if where else os.environ.get("TIFFIN_URL", "")
+        self._url = self._url or self.settings.url
+        self._given_key = "" if where else os.environ.get("TIFFIN_API_KEY", "")
 
     def get(self, path: str) -> Any:
         return self._json("GET", path, None)
@@ -55,16 +61,17 @@ class Client:
     def upload(self, collection: str, file: Path, document: str) -> dict[str, Any]:
         """One file into a collection under a document id."""
         boundary = secrets.token_hex(16)
+        size = file.stat().st_size
         head = (
             f'--{boundary}\r\ncontent-disposition: form-data; name="ids"\r\n\r\n{document}\r\n'
             f'--{boundary}\r\ncontent-disposition: form-data; name="files"; filename="file"\r\n'
             "content-type: application/octet-stream\r\n\r\n"
         ).encode()
         tail = f"\r\n--{boundary}--\r\n".encode()
-        length = len(head) + file.stat().st_size + len(tail)
+        length = len(head) + size + len(tail)
         headers = {"content-type": f"multipart/form-data; boundary={boundary}", "content-length": str(length)}
         path = f"/api/v1/collections/{quoted(collection)}/documents"
-        answer = json.loads(_read(self._send("POST", path, _parts(head, file, tail), headers)))
+        answer = json.loads(_read(self._send("POST", path, _parts(head, file, size, tail), headers)))
         return answer["documents"][0] | {"receipt": answer["receipt"]}
 
     def _json(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
@@ -78,7 +85,12 @@ class Client:
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
-        except (ConnectionError, TimeoutError, http.client.HTTPException, OSError) as error:
+        except Unreadable:
+            connection.close()
+            raise
+        except ValueError as error:
+            raise Failure("The API key holds characters that no key has.", code=NO, kind="unauthenticated") from error
+        except (OSError, http.client.HTTPException) as error:
             raise Failure(
                 f"No Tiffin answers at {self._url}.", hint="Start it with `tiffin up`.", kind="server_unreachable"
             ) from error
@@ -87,9 +99,8 @@ class Client:
         return response
 
     def _key(self) -> str:
-        given = os.environ.get("TIFFIN_API_KEY")
-        if given:
-            return given
+        if self._given_key:
+            return self._given_key
         try:
             return self.settings.admin_key.read_text().strip()
         except OSError as error:
@@ -104,7 +115,7 @@ class Client:
 def quoted(name: str) -> str:
     from urllib.parse import quote
 
-    return quote(name, safe="")
+    return quote(name, safe="", errors="replace")
 
 
 def _connection(url: str) -> http.client.HTTPConnection:
@@ -136,11 +147,18 @@ def _read_some(response: http.client.HTTPResponse) -> bytes:
         ) from error
 
 
-def _parts(head: bytes, file: Path, tail: bytes) -> Iterator[bytes]:
+def _parts(head: bytes, file: Path, size: int, tail: bytes) -> Iterator[bytes]:
+    """Exactly as many bytes as were announced, whatever happens to the file meanwhile."""
     yield head
-    with file.open("rb") as opened:
-        while block := opened.read(BLOCK_BYTES):
-            yield block
+    try:
+        with file.open("rb") as opened:
+            while size and (block := opened.read(min(size, BLOCK_BYTES))):
+                size -= len(block)
+                yield block
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from error
+    if size:
+        raise Unreadable("it became shorter while it was read")
     yield tail
 
 

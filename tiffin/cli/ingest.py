@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ def ingest(
     """
     with failures(as_json):
         files = list(_candidates(paths))
+        _check_distinct(files)
         if not files:
             raise Failure("There is no file to ingest.", code=USAGE, kind="usage")
         results = _all(Client(), collection, files, as_json)
@@ -59,13 +61,32 @@ def _candidates(paths: list[Path]) -> Iterator[Candidate]:
             for found in sorted(path.rglob("*")):
                 inner = found.relative_to(path)
                 if found.is_file() and not any(part.startswith(".") for part in inner.parts):
-                    yield Candidate(found, inner.as_posix())
+                    yield Candidate(found, readable(inner.as_posix()))
         elif path.exists():
-            yield Candidate(path, path.name)
+            yield Candidate(path, readable(path.name))
         else:
             raise Failure(
                 f"There is no file or folder '{path}'.",
                 hint="Nothing was ingested. Check the path.",
+                code=USAGE,
+                kind="usage",
+            )
+
+
+def readable(name: str) -> str:
+    """A file's name as text: bytes in it that are no UTF-8 are replaced."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def _check_distinct(files: list[Candidate]) -> None:
+    """Two files with one id would be two versions of one document, and only the second be found."""
+    first: dict[str, Path] = {}
+    for file in files:
+        other = first.setdefault(file.document, file.path)
+        if other is not file.path:
+            raise Failure(
+                f"'{other}' and '{file.path}' would both be the document '{file.document}'.",
+                hint="Name the folder above them: then their ids are the paths below it.",
                 code=USAGE,
                 kind="usage",
             )
@@ -106,8 +127,10 @@ def _all(client: Client, collection: str, files: list[Candidate], quiet: bool) -
 def _one(client: Client, collection: str, file: Candidate) -> dict[str, Any]:
     """One file's row. Only a server that fails stops the run: the next run goes on where this one stopped."""
     try:
-        size = file.path.stat().st_size
-        if size > limits.UPLOAD_BYTES_MAX:
+        status = file.path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return _refused(file, "unreadable", "This is a device or a pipe, not a file.")
+        if status.st_size > limits.UPLOAD_BYTES_MAX:
             return _refused(file, "too_large", f"The file is larger than {limits.UPLOAD_BYTES_MAX >> 20} MiB.")
         if not os.access(file.path, os.R_OK):
             return _refused(file, "unreadable", "The file cannot be read: check its permissions.")

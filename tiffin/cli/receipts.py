@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ import typer
 from tiffin.cli.client import Client, quoted
 from tiffin.cli.show import NO, USAGE, AsJson, Failure, document, escaped, failures, print_table, table
 from tiffin.config import Settings, settings
+from tiffin.kernel.errors import TiffinError
 
 STYLES = {"completed": "green", "refused": "yellow", "abandoned": "yellow", "truncated": "yellow"}
 ENTRY, PROOF, VKEY = "entry.json", "receipt.tlog-proof", "vkey.txt"
@@ -38,9 +41,12 @@ def receipts(
 
 
 def _list(limit: int, everything: bool, as_json: bool) -> None:
+    from tiffin.cli import stopped
     from tiffin.ledger.reading import summary
     from tiffin.store.receipts import Wanted, listed
 
+    with contextlib.suppress(Failure, TiffinError, OSError):  # then the list shows what the index holds
+        stopped.index(settings())
     wanted = Wanted(limit=limit, roots_only=not everything, reads_too=everything)
     database = _database()
     try:
@@ -71,7 +77,10 @@ def _database() -> Any:
 
 
 def _show(receipt: str, as_json: bool) -> None:
-    shown = Client().get(f"/api/v1/receipts/{quoted(receipt)}")
+    try:
+        shown = Client().get(f"/api/v1/receipts/{quoted(receipt)}")
+    except Failure as failure:
+        shown = _of_stopped(failure, receipt).shown
     if as_json:
         document(shown)
         return
@@ -93,21 +102,35 @@ def _grow(tree: Any, children: list[dict[str, Any]]) -> None:
         _grow(tree.add(f"{label} [dim]{child['id']}[/]"), child["children"])
 
 
+def _of_stopped(failure: Failure, receipt: str) -> Any:
+    """The receipt out of the home folder, where no server answers; else the failure."""
+    if failure.kind != "server_unreachable" or os.environ.get("TIFFIN_URL"):
+        raise failure
+    from tiffin.cli import stopped
+
+    return stopped.receipt(settings(), receipt)
+
+
 def _save(receipt: str, folder: Path, as_json: bool) -> None:
-    client = Client()
-    path = f"/api/v1/receipts/{quoted(receipt)}"
-    shown = client.get(path)
-    log = next(log for log in client.get("/api/v1/ledger")["logs"] if log["name"] == shown["log"])
+    try:
+        client = Client()
+        path = f"/api/v1/receipts/{quoted(receipt)}"
+        shown = client.get(path)
+        (vkey,) = (log["vkey"] for log in client.get("/api/v1/ledger")["logs"] if log["name"] == shown["log"])
+        entry, proof = client.text(f"{path}/entry"), client.text(f"{path}/proof")
+    except Failure as failure:
+        saved = _of_stopped(failure, receipt)
+        entry, proof, vkey = saved.entry, saved.proof, saved.vkey
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ENTRY).write_text(client.text(f"{path}/entry"))
-    (folder / PROOF).write_text(client.text(f"{path}/proof"))
-    (folder / VKEY).write_text(log["vkey"] + "\n")
+    (folder / ENTRY).write_text(entry)
+    (folder / PROOF).write_text(proof)
+    (folder / VKEY).write_text(vkey + "\n")
     if as_json:
-        document({"receipt": receipt, "folder": str(folder), "files": [ENTRY, PROOF, VKEY], "vkey": log["vkey"]})
+        document({"receipt": receipt, "folder": str(folder), "files": [ENTRY, PROOF, VKEY], "vkey": vkey})
     else:
         typer.echo(f"Saved {ENTRY}, {PROOF} and {VKEY} in {folder}. Anybody can verify them:")
         typer.echo(f"  tiffin verify {folder}")
-        typer.echo(f"  python docs/verify_receipt.py {folder / PROOF} {folder / ENTRY} '{log['vkey']}'")
+        typer.echo(f"  python docs/verify_receipt.py {folder / PROOF} {folder / ENTRY} '{vkey}'")
 
 
 def verify(

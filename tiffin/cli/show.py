@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
 OK, NO, USAGE, FAILED = 0, 1, 2, 3
+INTERRUPTED = 130  # as shells count Ctrl-C
 WIDE = 240  # columns of a table where nobody looks at a terminal
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
@@ -28,7 +31,8 @@ class Failure(Exception):
 
 
 def document(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    sys.stdout.write(text.encode("utf-8", "replace").decode())  # a file's name may hold what is no text
 
 
 @contextlib.contextmanager
@@ -36,19 +40,40 @@ def failures(as_json: bool) -> Iterator[None]:
     """Every failure inside leaves in the same form."""
     try:
         yield
-    except Failure as failure:
+    except (KeyboardInterrupt, typer.Abort):
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:  # a reader that has left early, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(OK) from None
+    except Exception as error:  # in the form that was asked for, even where the fault is ours
+        if isinstance(error, typer.Exit):
+            raise
+        failure = _as_failure(error)
         if as_json:
-            error = {"type": failure.kind, "message": failure.message, "hint": failure.hint}
-            document({"error": error, "receipt": failure.receipt})
+            said = {"type": failure.kind, "message": failure.message, "hint": failure.hint}
+            document({"error": said, "receipt": failure.receipt})
         else:
             complain(failure)
         raise typer.Exit(failure.code) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            sys.stdout.close()
-        raise typer.Exit(OK) from None
+
+
+def _as_failure(error: Exception) -> Failure:
+    from tiffin.config import BadSetting
+    from tiffin.kernel.errors import CallerError, TiffinError
+
+    match error:
+        case Failure():
+            return error
+        case BadSetting():
+            return Failure(str(error), hint="Set it to another value, or unset it.", code=USAGE, kind="usage")
+        case TiffinError():
+            code = NO if isinstance(error, CallerError) else FAILED
+            return Failure(error.message, hint=error.hint, code=code, kind=error.kind)
+        case OSError(filename=name) if name:
+            return Failure(f"'{name}': {error.strerror}.", hint="`tiffin doctor` examines this machine.")
+        case _:
+            traceback.print_exception(error)
+            return Failure("Tiffin failed; the fault is not yours. What is above says where.", kind="internal_error")
 
 
 def complain(failure: Failure) -> None:

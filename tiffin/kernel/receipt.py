@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal, assert_never
 
@@ -176,7 +176,10 @@ class Receipt:
             error.receipt = self.id
 
     def intent(self) -> bytes:
-        """What is durable before the first byte leaves: enough to close the call as unknown after a crash."""
+        """What is durable before the first byte leaves: enough to close the call as unknown after a crash.
+
+        It lies in the journal unencrypted, so it names nobody.
+        """
         return canonical(
             {
                 "v": ENTRY_VERSION,
@@ -187,7 +190,6 @@ class Receipt:
                 "operation": operation(self.call),
                 "parent": self.parent,
                 "model": self._model(),
-                "subjects": list(self.subjects),
             }
         )
 
@@ -203,7 +205,7 @@ class Receipt:
             "id": self.id,
             "time": utc(self.opened_ns),
             "closed": utc(self.closed_ns),
-            "duration_us": (self.closed_ns - self.opened_ns) // 1000,
+            "duration_us": max(0, self.closed_ns - self.opened_ns) // 1000,  # a clock may be set back meanwhile
             "project": self.caller.project,
             "caller": self.caller.id,
             "operation": operation(self.call),
@@ -224,7 +226,10 @@ class Receipt:
         }
         encoded = canonical(fields)
         if len(encoded) > limits.ENTRY_BYTES_MAX or len(sources) > limits.SOURCES_PER_ENTRY_MAX:
-            fields["sources"] = {"count": len(sources), "digest": hashlib.sha256(canonical(sources)).hexdigest()}
+            fields["sources"] = _folded(sources)
+            encoded = canonical(fields)
+        if len(encoded) > limits.ENTRY_BYTES_MAX:
+            fields["decisions"] = _folded(self.decisions)
             encoded = canonical(fields)
         return encoded
 
@@ -249,11 +254,14 @@ class Receipt:
         return {"name": self.target.model, "provider": self.target.provider, "digest": self.target.digest}
 
     def _parameters(self) -> dict[str, object]:
-        """Sampling as strings: floats have no canonical form that every verifier agrees on."""
+        """Sampling. Floats as strings: they have no canonical form that every verifier agrees on.
+
+        Of the texts that stop an answer only their number: they are a caller's words, and of any length.
+        """
         match self.call:
             case Chat(sampling=sampling) | Ask(sampling=sampling):
-                chosen = msgspec.structs.asdict(sampling)
-                return {k: v if isinstance(v, int) else str(v) for k, v in chosen.items() if v is not None and v != ()}
+                chosen = msgspec.structs.asdict(sampling) | {"stop": len(sampling.stop) or None}
+                return {k: v if isinstance(v, int) else str(v) for k, v in chosen.items() if v is not None}
             case _:
                 return {}
 
@@ -274,7 +282,6 @@ class Closed(msgspec.Struct, frozen=True):
 
     id: str
     project: str
-    subjects: tuple[str, ...]
     entry: bytes
     payload: bytes
 
@@ -288,7 +295,6 @@ class _Intent(msgspec.Struct):
     operation: str
     parent: str | None
     model: dict[str, str] | None
-    subjects: tuple[str, ...]
 
 
 def unknown(intent: bytes, now_ns: int, versions: dict[str, str]) -> Closed:
@@ -318,7 +324,12 @@ def unknown(intent: bytes, now_ns: int, versions: dict[str, str]) -> Closed:
         "commitments": {half: commit(salt, canonical(value)) for half, value in halves.items()},
     }
     payload = canonical({"salt": salt.hex(), **halves})
-    return Closed(opened.id, opened.project, opened.subjects, canonical(entry), payload)
+    return Closed(opened.id, opened.project, canonical(entry), payload)
+
+
+def _folded(values: Sequence[object]) -> dict[str, object]:
+    """What stands for a list that is too long for an entry."""
+    return {"count": len(values), "digest": hashlib.sha256(canonical(values)).hexdigest()}
 
 
 def commit(salt: bytes, content: bytes) -> str:

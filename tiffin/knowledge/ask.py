@@ -1,13 +1,14 @@
-"""Answers a question from a collection: find, quote, let the model add words, and let only what the sources carry leave.
+"""Answers a question from a collection: find, quote, let the model add words, let only what the sources carry leave.
 
-Holds no model and no index: it makes governed calls inside its own (Retrieve, Embed, Chat), so each is authorised, paid for
-and recorded. Every citation is compared with the stored text just before it leaves. Words of the model leave sentence by
-sentence, each judged first; a sentence that its evidence does not carry is withheld and counted in the receipt.
+Holds no model and no index: it makes governed calls inside its own (Retrieve, Embed, Chat), so each is authorised, paid
+for and recorded. Every citation is compared with the stored text just before it leaves. Words of the model leave one
+sentence at a time, each judged first; what its evidence does not carry is withheld, and counted in the receipt.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
@@ -51,6 +52,7 @@ WORDS_JUDGED_MAX = 12  # sentences of the model that are judged; a model that ne
 WORDS_CHARS_MAX = 8_000  # characters read of a model that ignores its token bound or ends no sentence
 _ASIDE = support.Verdict(reason="aside")
 _REPEATS = support.Verdict(reason="repeats")
+_MAY_END = re.compile(r"[.!?…。！？\n]")
 _NO_VECTORS = np.zeros((1, 1), np.float32)
 REFUSED = "the collection does not hold an answer"
 
@@ -78,7 +80,7 @@ class _Search:
 
 @dataclass(frozen=True)
 class _Ground:
-    """What an answer may stand on: the candidates that the model reads, the quotes made already, and all their vectors."""
+    """What an answer may stand on: the sentences that the model reads, and those quoted already."""
 
     texts: tuple[str, ...]
     titles: tuple[str, ...]
@@ -89,9 +91,9 @@ class _Ground:
 
 
 async def ask(call: Ask, context: Context, library: Library) -> AsyncGenerator[Event, None]:
-    """Yields Found, then TextDelta and SentenceDone for each sentence with its citations, Decided on the way, and Finish.
+    """Yields Found, then TextDelta and SentenceDone for each sentence with its citations, Decided between, Finish.
 
-    Finish says "refused" if the collection does not hold an answer; a plain sentence that says so has then been sent as text.
+    Finish says "refused" if the collection does not hold an answer; a plain sentence says so as text before.
     Raises what the calls inside raise: an unknown collection, a model that failed.
     """
     _check(call)
@@ -124,7 +126,9 @@ async def ask(call: Ask, context: Context, library: Library) -> AsyncGenerator[E
 
 async def _search(question: str, call: Ask, context: Context, library: Library) -> _Search:
     """What the collection holds for a question, and whether it is enough."""
-    hits = await _found(Retrieve(call.collection, question[: limits.QUESTION_CHARS_MAX], HITS, as_of=call.as_of), context)
+    hits = await _found(
+        Retrieve(call.collection, question[: limits.QUESTION_CHARS_MAX], HITS, as_of=call.as_of), context
+    )
     sources = await asyncio.to_thread(_sources, library, context.grant.caller.project, hits)
     among = answer.candidates(sources)
     vectors = await embed((question, *(one.text for one in among)), context, library) if among else _NO_VECTORS
@@ -159,27 +163,34 @@ async def _own_words(call: Ask, context: Context, library: Library, ground: _Gro
 
 async def _spoken(chat: Chat, context: Context, words: _Words) -> AsyncGenerator[str, None]:
     """A model's sentences as they become whole; one that its token bound cut off is not."""
-    rest, read, whole = "", 0, False
+    rest, read, stopped = "", 0, False
     async with aclosing(context.ask(chat)) as events:
         async for event in events:
             match event:
                 case TextDelta(text):
                     rest += text[: WORDS_CHARS_MAX - read]
                     read += len(text)
-                    *done, last = sentences(rest) or (None,)
-                    for span in done:
-                        yield answer.plain(rest[span.start : span.end])
-                    rest = rest[last.start :] if done and last else rest
+                    whole, rest = _whole(rest)
+                    for sentence in whole:
+                        yield sentence
                 case UsageSeen(usage):
                     words.usage = usage
                 case Finish(reason):
-                    whole = reason == "stop"
+                    stopped = reason == "stop"
                 case _:
                     pass
             if read >= WORDS_CHARS_MAX:
                 return
-    for span in sentences(rest) if whole else ():
+    for span in sentences(rest) if stopped else ():
         yield answer.plain(rest[span.start : span.end])
+
+
+def _whole(text: str) -> tuple[list[str], str]:
+    """The sentences that more text cannot change, and what is left."""
+    spans = sentences(text) if _MAY_END.search(text) else ()
+    if len(spans) < 2:
+        return [], text
+    return [answer.plain(text[span.start : span.end]) for span in spans[:-1]], text[spans[-1].start :]
 
 
 async def _judge(sentence: str, ground: _Ground, context: Context, library: Library) -> support.Verdict:

@@ -52,7 +52,8 @@ def nanoseconds(time: str) -> int:
     digits = len(rest) - len(rest.lstrip("0123456789")) if point else 0
     try:
         moment = datetime.fromisoformat(whole + rest[digits:])
-    except ValueError as error:
+        moment = moment if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # the second: a year that only its time zone puts out of the calendar
         raise _bad_time(time) from error
     if moment.tzinfo is None or "T" not in time.upper() or (point and not 0 < digits <= FRACTION_DIGITS):
         raise _bad_time(time)

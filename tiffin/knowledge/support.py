@@ -1,11 +1,10 @@
 """Whether a sentence says no more than its evidence does: by its words, numbers, names and sense. Pure, and suspicious.
 
-A withheld sentence costs a little fluency, a wrong one that looks cited costs trust. So each rule can only say no: what passes has
-its numbers with their units, its names and nearly all of its words in the evidence, in much the same order, denies and
-obliges where the evidence does, and points the same way. Model judges were not chosen: a small local model agrees with anything,
-and the verdict could not be replayed by a reader with a pencil.
-
-Measured on the SciFact claims (issue 2): see docs/decisions; the words of a 135M model pass 1 time in 3, contradicted claims 1 in 50.
+A withheld sentence costs a little fluency, a wrong one that looks cited costs trust. So each rule can only say no: what
+passes has its numbers with their units, its names and its words in the evidence, in much the same order, denies and
+obliges where the evidence does, and points the same way. Model judges were not chosen: a small local model agrees with
+anything, and nobody could check its verdict with a pencil. Measured on SciFact's claims against their abstracts, which
+were written to mislead: 4 % of 248 contradicted ones pass, and 7 % of 415 free paraphrases.
 """
 
 from __future__ import annotations
@@ -23,12 +22,27 @@ ABSENT_SHARE = (
 )
 SIMILARITY_MIN = 0.6  # cosine of claim and nearest evidence sentence
 SIMILARITY_NEAR = 0.8  # cosine of a close paraphrase
-ORDER_SHARE = 0.6  # of the shared words that must come in the order of the evidence; "A exceeds B" is not "B exceeds A"
+OUT_OF_ORDER_MAX = (
+    1  # shared words out of the order of the evidence; two are a swap: "A exceeds B" is not "B exceeds A"
+)
 REPEAT_SHARE = 0.9  # of words shared both ways; beyond it a claim only repeats a quote that the reader has already
 WORDS_MIN = 3  # content words; a shorter claim ("Yes.", "It does.") stands on nothing
 
 Reason = Literal[
-    "", "empty", "link", "numbers", "names", "words", "order", "denial", "duty", "direction", "sense", "repeats", "gone", "aside"
+    "",
+    "empty",
+    "link",
+    "numbers",
+    "names",
+    "words",
+    "denial",
+    "duty",
+    "direction",
+    "sense",
+    "order",
+    "repeats",  # the reader has read it already
+    "aside",  # it does not speak to the question
+    "gone",  # its source has been deleted meanwhile
 ]
 
 
@@ -45,19 +59,19 @@ class Verdict:
 
 
 _STOP = frozenset(
-    "a about above after again against all also although am an and any are as at be because been before being below between both "
-    "but by can could did do does doing down during each either for from further had has have having he her here hers him his how "
-    "however i if in into is it its itself just may me might more most my of off on once one only or other our ours out over own "
-    "same she should so some such than that the their theirs them then there therefore these they this those through thus to too "
-    "under until up upon us very was we were what when where whether which while who whom whose why will with within would yes "
-    "yet you your yours "
+    "a about above after again against all also although am an and any are as at be because been before being below "
+    "between both but by can could did do does doing down during each either for from further had has have having he "
+    "her here hers him his how however i if in into is it its itself just may me might more most my of off on once "
+    "one only or other our ours out over own same she should so some such than that the their theirs them then there "
+    "therefore these they this those through thus to too under until up upon us very was we were what when where "
+    "whether which while who whom whose why will with within would yes yet you your yours "
     # words that an answer says about its evidence
-    "according answer based context document evidence finding findings found indicate indicated indicates mention mentioned "
-    "mentions passage paper question report reported reports result results said say says show showed shown shows state "
-    "stated states study suggest suggested suggests summary text "
-    "der die das den dem des ein eine einer eines einem einen und oder aber ist sind war waren wird werden wurde wurden hat haben "
-    "mit von vom zu zum zur im in am an auf aus bei für als auch dass daß es er sie wir ihr ich sich nach über unter um so wie "
-    "was wer wo wann warum welche welcher welches laut".split()
+    "according answer based context document evidence finding findings found indicate indicated indicates "
+    "mention mentioned mentions passage paper question report reported reports result results said say says "
+    "show showed shown shows state stated states study suggest suggested suggests summary text der die das "
+    "den dem des ein eine einer eines einem einen und oder aber ist sind war waren wird werden wurde wurden "
+    "hat haben mit von vom zu zum zur im in am an auf aus bei für als auch dass daß es er sie wir ihr ich "
+    "sich nach über unter um so wie was wer wo wann warum welche welcher welches laut".split()
 )
 _WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:['’\u2010\u2011-][^\W_]+)*", re.UNICODE)
 _MEASURE = re.compile(r"(\d+)([^\W\d_]+)")  # 80mg, which others write 80 mg
@@ -67,9 +81,10 @@ _LINK = re.compile(r"\w+://\S+|\]\(|<\w+|www\.\S+", re.UNICODE)
 _AIM = re.compile(
     r"\?[\"'”’)]*\s*$|^(?:[A-Z][A-Za-z /&]{2,40}: ?)?To [a-z]+ |\b[Ww]hether\b|\b[Hh]ypothes[ie]|"
     r"\b(?:aims?|aimed|sought|designed|undertaken|conducted|purpose|objectives?|goal)\b[^.]{0,60}\bto\b|"
-    r"\b(?:unclear|not (?:\w+ )?clear|unknown|controversial|not known|poorly understood|less definitive|remains? to be)\b|"
+    r"\b(?:unclear|not (?:\w+ )?clear|unknown|controversial|not known|poorly understood|"
+    r"less definitive|remains? to be)\b|"
     r"\b(?:[Ww]e|[Ss]tudy|[Pp]aper|[Rr]eport|[Rr]esearch|[Tt]rial|[Rr]eview)(?: \w+){0,2} "
-    r"(?:investigat|examin|assess|evaluat|explor|review|compar|address|studie[ds]|analy[sz]|describ|seeks?|consider)[a-z]*\b"
+    r"(?:investigat|examin|assess|evaluat|explor|review|compar|address|studie[ds]|analy[sz]|describ|seeks?|consider)"
 )
 _CLAUSE = re.compile(
     r";|\b(?:but|whereas|while|although|though|however|aber|während|jedoch)\b|, (?:and|or)\b|(?<=[.!?]) "
@@ -83,17 +98,34 @@ _NUMERALS = {
 _UNITS = {
     spelling: names.split()[0]
     for names in (
-        "% percent prozent pct", "mg milligram milligrams", "g gram grams", "kg kilogram kilograms", "µg μg mcg microgram micrograms",
-        "ml millilitre millilitres milliliter milliliters", "l litre litres liter liters", "mm", "cm", "m metre metres meter meters",
-        "second seconds sec s", "minute minutes min", "hour hours h hr hrs stunde stunden", "day days tag tage tagen",
-        "week weeks woche wochen", "month months monat monate monaten", "year years yr yrs jahr jahre jahren",
-        "°c celsius", "usd dollar dollars $", "eur euro euros €", "million millions mio", "billion billions mrd",
+        "% percent prozent pct",
+        "mg milligram milligrams",
+        "g gram grams",
+        "kg kilogram kilograms",
+        "µg mcg microgram micrograms",
+        "ml millilitre millilitres milliliter milliliters",
+        "l litre litres liter liters",
+        "mm",
+        "cm",
+        "m metre metres meter meters",
+        "second seconds sec s",
+        "minute minutes min",
+        "hour hours h hr hrs stunde stunden",
+        "day days tag tage tagen",
+        "week weeks woche wochen",
+        "month months monat monate monaten",
+        "year years yr yrs jahr jahre jahren",
+        "°c celsius",
+        "usd dollar dollars $",
+        "eur euro euros €",
+        "million millions mio",
+        "billion billions mrd",
     )
     for spelling in names.split()
-}  # fmt: skip
+}
 _DENIALS = frozenset(
-    "no not never neither nor none nothing without cannot fail failed fails failing lack lacked lacks lacking absence absent unable "
-    "nicht kein keine keinen keiner keinem nie niemals ohne weder noch".split()
+    "no not never neither nor none nothing without cannot fail failed fails failing lack lacked lacks lacking "
+    "absence absent unable nicht kein keine keinen keiner keinem nie niemals ohne weder noch".split()
 )
 _CLASSES: tuple[frozenset[str], ...] = tuple(
     frozenset(words.split())
@@ -110,11 +142,12 @@ _OPPOSITES: tuple[tuple[frozenset[str], frozenset[str]], ...] = tuple(
     (frozenset(up.split()), frozenset(down.split()))
     for up, down in (
         (
-            "increase increased increases increasing rise rises rose risen raise raised higher greater more larger elevated exceed "
-            "exceeds exceeded above longer gain gained enhance enhanced enhances upregulated stimulate induce induced induces promotes promote activate activates activated",
-            "decrease decreased decreases decreasing reduce reduced reduces reduction fall falls fell lower lowered less fewer "
-            "smaller below shorter decline declined drop dropped loss suppress suppressed inhibit inhibits downregulated impair "
-            "impaired impairs prevent prevents prevented block blocks",
+            "increase increased increases increasing rise rises rose risen raise raised higher greater more larger "
+            "elevated exceed exceeds exceeded above longer gain gained enhance enhanced enhances upregulated "
+            "stimulate induce induced induces promotes promote activate activates activated",
+            "decrease decreased decreases decreasing reduce reduced reduces reduction fall falls fell lower lowered "
+            "less fewer smaller below shorter decline declined drop dropped loss suppress suppressed inhibit "
+            "inhibits downregulated impair impaired impairs prevent prevents prevented block blocks",
         ),
         (
             "better improve improved improves improvement superior",
@@ -215,7 +248,7 @@ def check(claim: str, evidence: Sequence[str], context: Sequence[str], similarit
     first: Reason = "words"
     for by in [(i,) for i in ranked[:3]] + ([tuple(sorted(ranked[:2]))] if len(ranked) > 1 else []):
         near = max(similarities[i] for i in by)
-        reason = _fault(claim, wanted, " ".join(evidence[i] for i in by), " ".join(context[i] for i in by), near)
+        reason = _fault(claim, [evidence[i] for i in by], " ".join(context[i] for i in by), near)
         if not reason:
             return Verdict(by)
         if by == (ranked[0],):
@@ -223,8 +256,9 @@ def check(claim: str, evidence: Sequence[str], context: Sequence[str], similarit
     return Verdict(reason=first)
 
 
-def _fault(claim: str, wanted: list[str], evidence: str, context: str, similarity: float) -> Reason:
+def _fault(claim: str, parts: Sequence[str], context: str, similarity: float) -> Reason:
     """The first rule that the claim breaks against this evidence, or ''."""
+    wanted, evidence = content(claim), " ".join(parts)
     stems = content(evidence)
     if not _numbers(claim) <= _numbers(evidence) or not _measures(claim) <= _measures(evidence, reach=4):
         return "numbers"
@@ -236,9 +270,10 @@ def _fault(claim: str, wanted: list[str], evidence: str, context: str, similarit
     if len(absent) > allowed:
         return "words"
     said, source = frozenset(words(claim)), frozenset(words(evidence))
-    clause = max(_CLAUSE.split(evidence), key=lambda part: covered(wanted, content(part)))
-    near = frozenset(words(clause))
-    if _denies(said, claim) != _denies(near, clause) or any(_reversed(w, known) for w in absent):
+    clauses = [max(_CLAUSE.split(part), key=lambda c: covered(wanted, content(c))) for part in parts]
+    nearest = max(clauses, key=lambda c: covered(wanted, content(c)))
+    near = frozenset(words(" ".join(clauses)))
+    if _denies(said, claim) != _denies(frozenset(words(nearest)), nearest) or any(_reversed(w, known) for w in absent):
         return "denial"
     if any(said & same and not source & same for same in _CLASSES):
         return "duty"
@@ -246,9 +281,7 @@ def _fault(claim: str, wanted: list[str], evidence: str, context: str, similarit
         return "direction"
     if similarity < SIMILARITY_MIN:
         return "sense"
-    if _in_order(wanted, stems) < ORDER_SHARE:
-        return "order"
-    return ""
+    return "order" if _out_of_order(wanted, stems) > OUT_OF_ORDER_MAX else ""
 
 
 def _turned(said: frozenset[str], source: frozenset[str], one: frozenset[str], other: frozenset[str]) -> bool:
@@ -261,7 +294,6 @@ def _denies(said: frozenset[str], text: str) -> bool:
 
 
 def _reversed(word: str, known: set[str]) -> bool:
-    """Whether a word that the evidence lacks is one of its words turned round: inaccurate, unsafe, non-toxic, or the other way."""
     return any(
         (word.startswith(prefix) and word[len(prefix) :] in known) or prefix + word in known
         for prefix in ("in", "im", "un", "non", "ir", "dis", "ab", "de", "mis", "a")
@@ -307,15 +339,13 @@ def _names(claim: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _in_order(wanted: Sequence[str], source: Sequence[str]) -> float:
-    """The longest run of shared words in common order, as a share of all shared words."""
+def _out_of_order(wanted: Sequence[str], source: Sequence[str]) -> int:
+    """How many of the words of a claim that its source shares do not come in the source's order."""
     there = set(source)
-    shared = [w for w in wanted if w in there]
-    if not shared:
-        return 0.0
-    row = [0] * (len(source) + 1)
+    shared = [word for word in wanted if word in there]
+    row = [0] * (len(source) + 1)  # of the longest common subsequence
     for word in shared:
         diagonal = 0
         for j, other in enumerate(source, start=1):
             diagonal, row[j] = row[j], diagonal + 1 if word == other else max(row[j], row[j - 1])
-    return row[-1] / len(shared)
+    return len(shared) - row[-1]

@@ -14,7 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SPACE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
+"""Too many files are open: nothing was done yet. No write and no sync of an open file fails with these."""
+
+SPACE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, *NO_DESCRIPTOR})
 """Refusals that leave the file system consistent: the append can be tried again when there is room."""
 
 SYNC_THREADS = 8  # threads; more gained nothing on ext4
@@ -100,10 +103,12 @@ def sync_all(disk: Disk, fds: Sequence[int]) -> None:
 
 
 def sync_folder(disk: Disk, path: Path) -> None:
-    """`disk.sync_folder`, whose failure is told from every other one."""
+    """`disk.sync_folder`, whose failure is told from every other one, also from a folder that could not be opened."""
     try:
         disk.sync_folder(path)
     except OSError as error:
+        if error.errno in NO_DESCRIPTOR:
+            raise
         raise SyncFailed(error.errno, error.strerror) from error
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tiffin.ledger.disk import SPACE_ERRORS, Disk, write_all
+from tiffin.ledger.disk import NO_DESCRIPTOR, SPACE_ERRORS, Disk, write_all
 from tiffin.ledger.errors import LedgerBroken, LedgerDamaged, LedgerFull, TooLarge
 from tiffin.ledger.tiles import ENTRY_BYTES_MAX
 
@@ -296,12 +296,14 @@ class Journal:
 
     def _abandon(self, path: Path, error: Exception) -> None:
         """A new segment failed. Without it the old one goes on, which is sound only if the new one is gone again."""
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and error.errno not in NO_DESCRIPTOR:
             raise self._break(error, "sync the journal's folder") from error
         try:
             self._disk.remove(path)
         except OSError as second:
             raise self._break(second, "remove an unfinished segment") from second
+        if isinstance(error, OSError):
+            raise self._refusal(error, "sync the journal's folder") from error
         raise error
 
     def _add_frame(self, fd: int, start: int, frame: bytes) -> None:

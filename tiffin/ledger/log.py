@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tiffin.ledger import vault
-from tiffin.ledger.disk import Disk, make_folders
+from tiffin.ledger.disk import SPACE_ERRORS, Disk, make_folders
 from tiffin.ledger.errors import (
+    KeysUnusable,
     LedgerBroken,
     LedgerDamaged,
     LedgerError,
@@ -167,7 +168,7 @@ class Log:
         """
         key = self._keys.cached_content_key(subjects)
         if key is None:
-            key = await asyncio.to_thread(self._keys.content_key, subjects)
+            key = await asyncio.to_thread(self._content_key, subjects)
         if len(payload) <= PACK_INLINE_BYTES_MAX:
             packed = vault.pack(payload)
         else:
@@ -260,6 +261,15 @@ class Log:
         self._lock.release()
         if self._unpublished is not None:
             raise self._unpublished
+
+    def _content_key(self, subjects: tuple[str, ...]) -> ContentKey:
+        """The key of new people is made in files: LedgerFull when there is no room for them."""
+        try:
+            return self._keys.content_key(subjects)
+        except OSError as error:
+            if error.errno in SPACE_ERRORS:
+                raise LedgerFull(f"{self.name}: cannot make a subject's key: {error.strerror}") from error
+            raise KeysUnusable(f"{self.name}: cannot make a subject's key: {error.strerror}") from error
 
     # -- reading
 

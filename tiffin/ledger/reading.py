@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import contextlib
+from collections.abc import AsyncGenerator, Iterator
 
 import msgspec
 
 from tiffin.kernel.calls import Read
-from tiffin.kernel.errors import Conflict, NotFound
+from tiffin.kernel.errors import Conflict, JournalUnavailable, NotFound, PlatformError
 from tiffin.kernel.parts import Event, Finish, Row
 from tiffin.kernel.people import Caller
 from tiffin.kernel.ports import Context
-from tiffin.ledger.errors import PayloadErased
+from tiffin.ledger.errors import LedgerBroken, LedgerError, LedgerFull, PayloadErased
 from tiffin.ledger.log import Log
 from tiffin.ledger.recorder import Recorder
 from tiffin.store import receipts
@@ -37,7 +38,9 @@ class Receipts:
                 yield Row(summary(row))
         else:
             found = await asyncio.to_thread(self._find, call.name, caller)
-            yield await self._one(found, call.item)
+            with _explained():
+                row = await self._one(found, call.item)
+            yield row
         yield Finish()
 
     def _list(self, call: Read, caller: Caller) -> list[IndexedReceipt]:
@@ -62,27 +65,32 @@ class Receipts:
         position = found.position
         match item:
             case "entry":
-                return Row({"content": self._log.entry(position).decode()})
+                return Row({"content": (await asyncio.to_thread(self._log.entry, position)).decode()})
             case "proof":
                 await self._log.publish(position)
-                return Row({"content": self._log.proof(position)})
+                return Row({"content": await asyncio.to_thread(self._log.proof, position)})
             case "payload":
                 try:
                     return Row({"content": (await asyncio.to_thread(self._log.payload, position)).decode()})
                 except PayloadErased as error:
                     raise Conflict("The content of this call was erased; its receipt still verifies.") from error
             case _:
-                entry = msgspec.json.decode(self._log.entry(position))
-                children = await asyncio.to_thread(self._tree, found.id)
-                shown = summary(found) | {"log": found.log, "index": position, "entry": entry, "children": children}
-                return Row(shown)
+                return Row(await asyncio.to_thread(whole, found, self._log, self._database))
 
-    def _tree(self, receipt_id: str, depth: int = 0) -> list[dict[str, object]]:
-        if depth >= TREE_DEPTH_MAX:
-            return []
-        with self._database.read() as connection:
-            inside = receipts.children(connection, receipt_id)
-        return [summary(row) | {"children": self._tree(row.id, depth + 1)} for row in inside]
+
+def whole(found: IndexedReceipt, log: Log, database: Database) -> dict[str, object]:
+    """A receipt with its entry and the tree of the calls inside it. Blocking."""
+    entry = msgspec.json.decode(log.entry(found.position))
+    children = _tree(found.id, database)
+    return summary(found) | {"log": found.log, "index": found.position, "entry": entry, "children": children}
+
+
+def _tree(receipt_id: str, database: Database, depth: int = 0) -> list[dict[str, object]]:
+    if depth >= TREE_DEPTH_MAX:
+        return []
+    with database.read() as connection:
+        inside = receipts.children(connection, receipt_id)
+    return [summary(row) | {"children": _tree(row.id, database, depth + 1)} for row in inside]
 
 
 def summary(row: IndexedReceipt) -> dict[str, object]:

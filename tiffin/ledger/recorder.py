@@ -39,7 +39,7 @@ class Recorder:
 
     async def __aenter__(self) -> Recorder:
         await self._close_unknown()
-        await asyncio.to_thread(self._catch_up)
+        await asyncio.to_thread(catch_up, self._log, self._database)
         self._indexer = asyncio.create_task(self._index_forever())
         return self
 
@@ -81,19 +81,22 @@ class Recorder:
                     logger.exception("The index of receipts could not be written; it will be tried again.")
 
     async def _close_unknown(self) -> None:
-        """Calls that were open when the process died: all that is known of them is that they began."""
+        """Calls that were open when the process died: all that is known of them is that they began.
+
+        What was asked is not known, so their payload is the project's and nobody's else.
+        """
         for intent in self._log.open_intents().values():
             record = unknown(intent, self._clock(), self._versions)
-            subjects = record.subjects or (f"project:{record.project}",)
-            await self._log.close(record.id, record.entry, record.payload, subjects)
+            await self._log.close(record.id, record.entry, record.payload, (f"project:{record.project}",))
 
-    def _catch_up(self) -> None:
-        with self._database.read() as connection:
-            start = max(0, receipts.next_position(connection, self._log.name) - OVERLAP)
-        for first in range(start, self._log.committed, OVERLAP):
-            last = min(first + OVERLAP, self._log.committed)
-            rows = [receipts.indexed(self._log.name, i, self._log.entry(i)) for i in range(first, last)]
-            receipts.record(self._database, rows)
+
+def catch_up(log: Log, database: Database) -> None:
+    """Brings the index up to what the ledger holds. Blocking."""
+    with database.read() as connection:
+        start = max(0, receipts.next_position(connection, log.name) - OVERLAP)
+    for first in range(start, log.committed, OVERLAP):
+        last = min(first + OVERLAP, log.committed)
+        receipts.record(database, [receipts.indexed(log.name, i, log.entry(i)) for i in range(first, last)])
 
 
 @contextlib.contextmanager

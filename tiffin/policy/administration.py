@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from tiffin.kernel.calls import Administer, Read
-from tiffin.kernel.errors import NotFound
+from tiffin.kernel.errors import Conflict, NotFound
 from tiffin.kernel.parts import Event, Finish, Row
 from tiffin.kernel.ports import Context
 from tiffin.kernel.receipt import Clock, utc
@@ -31,8 +32,14 @@ class Keys:
             await asyncio.to_thread(self._keyring.reload)
             yield Row({"id": key.id, "key": secret, "name": key.name, "project": key.project, "role": key.role})
         else:
-            if not await asyncio.to_thread(keys.revoke, self._database, call.target, self._clock()):
+            done = await asyncio.to_thread(keys.revoke, self._database, call.target, self._clock())
+            if done == "unknown":
                 raise NotFound(f"No key '{call.target}' is in force.", hint="`tiffin keys list` shows the keys.")
+            if done == "last":
+                raise Conflict(
+                    "This is the last administrator's key; without it nobody could make another.",
+                    hint="Make a new one first: `tiffin keys create --role admin`.",
+                )
             await asyncio.to_thread(self._keyring.reload)
             yield Row({"id": call.target, "revoked": True})
         yield Finish()
@@ -83,9 +90,20 @@ def first_administrator(database: Database, file: Path, clock: Clock) -> bool:
             return False
     key = Key(keys.new_id(), "first administrator", "default", "admin", None, 0, clock(), None)
     secret = keys.new_secret(key.id)
-    aside = file.with_suffix(f".{secrets.token_hex(4)}")
-    aside.touch(mode=0o600)
-    aside.write_text(secret + "\n")
-    aside.replace(file)
+    _write_durably(file, secret + "\n")
     keys.create(database, key, secret)
     return True
+
+
+def _write_durably(file: Path, text: str) -> None:
+    aside = file.with_suffix(f".{secrets.token_hex(4)}")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+    aside.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -13,7 +13,8 @@ from tiffin.kernel.ports import Hold
 from tiffin.store import keys
 from tiffin.store.database import Database
 
-CHARS_PER_TOKEN_MIN = 2  # characters; real text has 3 to 5, so this overestimates the prompt
+CHARS_PER_TOKEN_MIN = 2  # ASCII characters; real text has 3 to 5, so this overestimates the prompt
+MESSAGE_TOKENS = 8  # tokens that a chat's template puts around one message
 
 
 class TokenBudgets:
@@ -63,9 +64,15 @@ def worst_case(call: Call) -> int:
     """Tokens that a call itself could use; the calls inside it reserve their own."""
     match call:
         case Chat():
-            prompt = sum(len(m.text) for m in call.messages) // CHARS_PER_TOKEN_MIN
+            prompt = sum(MESSAGE_TOKENS + _tokens(m.text) for m in call.messages)
             return prompt + (call.sampling.max_tokens or limits.ANSWER_TOKENS_DEFAULT)
         case Embed():
-            return sum(len(text) for text in call.texts) // CHARS_PER_TOKEN_MIN
+            return sum(_tokens(text) for text in call.texts)
         case _:
             return 0
+
+
+def _tokens(text: str) -> int:
+    """At most so many, but for texts made for it: scripts beyond ASCII may take a token a byte."""
+    ascii_chars = len(text.encode("ascii", "ignore"))
+    return ascii_chars // CHARS_PER_TOKEN_MIN + 1 + len(text.encode("utf-8", "replace")) - ascii_chars

