@@ -134,7 +134,7 @@ def main() -> int:
 def report(rows: list[dict[str, Any]], off: list[dict[str, Any]], hard: list[dict[str, Any]]) -> int:
     answered = [row for row in rows if not row["answer"]["refused"]]
     exact = [one for row in (*rows, *off, *hard) for one in row["exact"]]
-    words = [s for row in answered for s in row["answer"]["sentences"] if "“" not in s["text"]]
+    words = [row for row in answered if any("“" not in s["text"] for s in row["answer"]["sentences"])]
     good = [
         told(
             "answers that cite the right abstract first",

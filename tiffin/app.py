@@ -29,6 +29,7 @@ from tiffin.knowledge.parse import Parser
 from tiffin.knowledge.read import read as read_knowledge
 from tiffin.knowledge.remove import remove
 from tiffin.knowledge.search import retrieve
+from tiffin.ledger.log import Log
 from tiffin.ledger.reading import Receipts
 from tiffin.ledger.recorder import Recorder
 from tiffin.monitor.metrics import Counted
@@ -104,6 +105,16 @@ class Executors:
         yield Finish()
 
 
+def _health(local: LocalModels, log: Log) -> Callable[[], dict[str, Any]]:
+    """Ready is who can answer: the engines do, and the ledger takes records."""
+
+    def status() -> dict[str, Any]:
+        told = local.status()
+        return told | {"ready": told["ready"] and not log.broken, "ledger": log.broken or "ok"}
+
+    return status
+
+
 async def _status(status: Callable[[], dict[str, Any]]) -> AsyncGenerator[Event, None]:
     yield Row(status())
     yield Finish()
@@ -130,13 +141,14 @@ async def running(where: Settings, say: Say) -> AsyncIterator[Gateway]:
         embedding = local.embedding
         index = ExactIndex(embedding.dimensions)
         library = Library(database, index, Chunker(embedding.tokenizer), parser, embedding.sha256)
+        status = _health(local, log)
         executors = Executors(
             Models(http, local.address),
             library,
             Receipts(log, recorder, database),
             Keys(database, keyring, time.time_ns),
             _shelf(database, catalogue, local),
-            local.status,
+            status,
         )
         world = World(
             authenticate=keyring.authenticate,
@@ -149,7 +161,7 @@ async def running(where: Settings, say: Say) -> AsyncIterator[Gateway]:
             clock=time.time_ns,
         )
         await local.ready()
-        yield Gateway(world, (log,), local.status, lambda: int(time.time()), where.spool, console_files())
+        yield Gateway(world, (log,), status, lambda: int(time.time()), where.spool, console_files())
 
 
 async def serve(where: Settings, say: Say, ready: Callable[[], None]) -> None:

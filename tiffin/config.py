@@ -39,6 +39,12 @@ class Settings:
         return self.database_url or self.home / "tiffin.db"
 
     @property
+    def origin(self) -> str:
+        """The name of this home's log in its checkpoints; empty before the first start."""
+        file = self.home / "origin"
+        return file.read_text().strip() if file.exists() else ""
+
+    @property
     def ledger(self) -> Path:
         return self.home / "ledger"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import socket
 import time
@@ -50,6 +51,11 @@ def listen(where: Settings) -> socket.socket:
         listener.bind((where.host, where.port))
     except OSError as error:
         listener.close()
+        if error.errno != errno.EADDRINUSE:
+            raise Conflict(
+                f"Tiffin cannot listen on {where.host}, port {where.port}: {error.strerror}.",
+                hint="TIFFIN_HOST must be an address of this machine, and ports below 1024 may need more rights.",
+            ) from error
         raise Conflict(
             f"Port {where.port} is taken, perhaps by a Tiffin that runs already.",
             hint="Set TIFFIN_PORT to another port, or stop that program. `tiffin doctor` says more.",
@@ -61,6 +67,6 @@ def listen(where: Settings) -> socket.socket:
 def _origin(where: Settings) -> str:
     """The log's name in its checkpoints: unique to this home, and kept with it."""
     file = where.home / "origin"
-    if not file.exists():
+    if not where.origin:
         put_file(Disk(), file, f"tiffin/{time.time_ns():x}/{LOG}\n".encode(), file.with_suffix(".new"))
-    return file.read_text().strip()
+    return where.origin

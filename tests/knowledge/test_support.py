@@ -86,6 +86,15 @@ def test_a_title_lends_names_but_no_numbers() -> None:
     assert check("The dose of brinsidine is taken 7 times daily.", evidence, title, [0.9]).reason == "numbers"
 
 
+def test_japanese_and_german_are_read_too() -> None:
+    japanese = ("重篤な有害事象は24時間以内に報告しなければなりません。",)
+    assert check("重篤な有害事象は24時間以内に報告します。", japanese, ("",), [0.9]).supported
+    assert check("重篤な有害事象は48時間以内に報告します。", japanese, ("",), [0.9]).reason == "numbers"
+    german = ("Die maximale Tagesdosis von Brinsidin beträgt 80 mg.",)
+    assert check("Laut Text beträgt die maximale Tagesdosis 80 mg.", german, ("",), [0.9]).supported
+    assert check("Die maximale Tagesdosis beträgt nicht 80 mg.", german, ("",), [0.9]).reason == "denial"
+
+
 def test_repeating_is_recognised() -> None:
     assert repeats("The maximum dose is 80 mg.", ["The maximum dose is 80 mg"])
     assert not repeats("The maximum dose is 80 mg.", ["Tablets are swallowed whole."])

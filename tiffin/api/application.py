@@ -17,7 +17,7 @@ from tiffin.api.errors import headers_of, status_of
 from tiffin.api.gateway import Gateway
 from tiffin.api.http import BodyLimit, Json
 from tiffin.kernel import limits
-from tiffin.kernel.errors import Bug, CallerError, Invalid, NotFound, TiffinError, TooLarge
+from tiffin.kernel.errors import Bug, CallerError, Invalid, NotFound, PlatformError, TiffinError, TooLarge
 from tiffin.wire import tiffin
 
 logger = logging.getLogger("tiffin.api")
@@ -52,13 +52,21 @@ def application(gateway: Gateway, lifespan: Lifespan | None = None) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: Exception) -> Response:
         problems = error.errors() if isinstance(error, RequestValidationError) else []
-        return _shaped(request, await gateway.refuse(documents.invalid_body(list(problems)), request))
+        try:
+            return _shaped(request, await gateway.refuse(documents.invalid_body(list(problems)), request))
+        except PlatformError as unrecorded:
+            return _shaped(request, unrecorded)
 
     @app.exception_handler(HTTPException)
     async def missing(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
         problem = _http_error(status, request)
-        await gateway.refuse(problem, request)  # recorded if the caller is known; a stranger learns no more
+        try:
+            recorded = await gateway.refuse(problem, request)  # if the caller is known; a stranger learns no more
+        except PlatformError as unrecorded:
+            return _shaped(request, unrecorded)
+        if status == 401:
+            return _shaped(request, recorded)
         answer = _shaped(request, problem, status=status)
         answer.headers.update(getattr(error, "headers", None) or {})  # `allow` of a 405
         return answer
@@ -67,7 +75,7 @@ def application(gateway: Gateway, lifespan: Lifespan | None = None) -> FastAPI:
     async def gone(request: Request, error: Exception) -> Response:
         return Response(status_code=499)  # nobody reads it; the number is nginx's, for whoever reads the log
 
-    app.add_middleware(BodyLimit, bound=body_bytes_max)
+    app.add_middleware(BodyLimit, bound=body_bytes_max, knows=lambda scope: gateway.knows(Request(scope)))
     return app
 
 

@@ -141,7 +141,7 @@ async def _documents(gateway: Gateway, request: Request) -> AsyncIterator[list[N
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     else:
-        yield _parsed(await request.body())
+        yield await asyncio.to_thread(_parsed, await request.body())  # up to 101 MiB: not on the event loop
 
 
 def _parsed(body: bytes) -> list[NewDocument]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiffin.kernel.errors import JournalUnavailable, TiffinError
+from tiffin.kernel.errors import JournalUnavailable, PlatformError, TiffinError
 
 STATUS = {
     "error": 500,
@@ -25,6 +25,9 @@ RETRY_SOON_S = 2  # seconds; an engine is restarted within this
 
 
 def status_of(error: TiffinError) -> int:
+    """Our own failures that pass by themselves (a full disk, a busy database) are not a 500."""
+    if isinstance(error, PlatformError) and error.retryable:
+        return 503
     return STATUS[error.kind]
 
 
@@ -34,6 +37,6 @@ def headers_of(error: TiffinError) -> dict[str, str]:
         headers["www-authenticate"] = "Bearer"
     if status_of(error) in (429, 503):
         headers["retry-after"] = str(
-            JournalUnavailable.retry_after_s if error.kind == "journal_unavailable" else RETRY_SOON_S
+            JournalUnavailable.retry_after_s if isinstance(error, PlatformError) else RETRY_SOON_S
         )
     return headers

@@ -59,6 +59,13 @@ class Gateway:
         """Raises Unauthenticated for a stranger: nothing large is read from one."""
         self.world.authenticate(ApiKey(secret(request)))
 
+    def knows(self, request: Request) -> bool:
+        try:
+            self.know(request)
+        except CallerError:
+            return False
+        return True
+
     async def collect(self, call: Call, request: Request) -> tuple[str, list[Event]]:
         """The id of the receipt, and the other events of a call."""
         async with aclosing(self.ask(call, request)) as events:

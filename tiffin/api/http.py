@@ -16,12 +16,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tiffin.kernel.errors import PlatformError
 from tiffin.kernel.parts import Event, Opened
 
+STRANGER_BYTES_MAX = 64 << 10  # bytes of a body without a known key; enough for any question asked with a wrong one
 DRAIN_BYTES_MAX = 1 << 30  # bytes of a body too large that are still read, so that its sender sees the answer
 DRAIN_S_MAX = 60.0  # seconds that this may take
 
 T = TypeVar("T")
+
+
+class Stopping(PlatformError):
+    """The server was told to end before this call had ended."""
+
+    retryable = True
 
 
 class Json(Response):
@@ -38,27 +46,33 @@ def receipt_header(receipt: str) -> dict[str, str]:
 class BodyLimit:
     """ASGI middleware: a body above the bound of its path is answered with 413. Its rest is read and thrown away first.
 
-    A client that is still sending when the connection closes sees a reset, and never the answer that says why.
+    A client that is still sending when the connection closes sees a reset, and never the answer that says why. More
+    than STRANGER_BYTES_MAX is read of nobody who is not known: parsing 16 MiB of JSON takes half a second.
     """
 
-    def __init__(self, app: ASGIApp, bound: Callable[[str], int]) -> None:
+    def __init__(self, app: ASGIApp, bound: Callable[[str], int], knows: Callable[[Scope], bool]) -> None:
         self._app = app
         self._bound = bound
+        self._knows = knows
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers = dict(scope["headers"])
             announced = headers.get(b"content-length", b"0")
-            body = _Body(receive, self._bound(scope["path"]), waits=headers.get(b"expect") == b"100-continue")
+            bytes_max, status = self._bound(scope["path"]), 413
+            if not self._knows(scope):
+                bytes_max, status = STRANGER_BYTES_MAX, 401
+            body = _Body(receive, bytes_max, status, waits=headers.get(b"expect") == b"100-continue")
             body.announced = int(announced) if announced.isdigit() else 0
             receive = body.receive
         await self._app(scope, receive, send)
 
 
 class _Body:
-    def __init__(self, receive: Receive, bytes_max: int, *, waits: bool) -> None:
+    def __init__(self, receive: Receive, bytes_max: int, status: int, *, waits: bool) -> None:
         self._receive = receive
         self._bytes_max = bytes_max
+        self._status = status
         self._waits = waits  # the client sends nothing until it is told to go on
         self._read = 0
         self.announced = 0
@@ -80,7 +94,7 @@ class _Body:
                     self._read += len(message.get("body", b""))
                     if not message.get("more_body"):
                         break
-        raise HTTPException(413)
+        raise HTTPException(self._status)
 
 
 async def drain(request: Request) -> None:
@@ -109,6 +123,9 @@ async def unless_gone(request: Request, answer: Coroutine[Any, Any, T]) -> T:
         working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # not the client has left: the server is being stopped
+            raise Stopping("Tiffin is being stopped.", hint="Ask again when it is back.") from None
         raise
     finally:
         leaving.cancel()

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tiffin.api.connections import Connection
+from tiffin.kernel.limits import CLOSE_S_MAX
 
 SHUTDOWN_S = 10  # seconds that calls in flight get to end after the first signal; the second ends them at once
 
@@ -36,6 +37,10 @@ async def serve(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]
     loop.call_soon(ready)
     try:
         await server.serve(sockets=[listener])
+        if server.server_state.tasks:  # cut off: their receipts must be closed before the ledger is
+            for task in server.server_state.tasks if server.force_exit else ():
+                task.cancel()
+            await asyncio.wait(server.server_state.tasks, timeout=CLOSE_S_MAX)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from prometheus_client import REGISTRY, generate_latest
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
@@ -56,7 +58,7 @@ class Site:
 
     async def tile(self, request: Request) -> Response:
         log = self._log(request)
-        data = log.read_tile(request.path_params["path"]) if log else None
+        data = await asyncio.to_thread(log.read_tile, request.path_params["path"]) if log else None
         if data is None:
             return PlainTextResponse("no such tile\n", status_code=404)
         return Response(data, media_type="application/octet-stream", headers=FOREVER)
@@ -79,7 +81,7 @@ class Site:
 
     def _file(self, name: str, cache: dict[str, str]) -> Response:
         root = self._gateway.console
-        path = (root / name).resolve() if root else None
+        path = (root / name).resolve() if root and "\0" not in name else None
         if root is None or path is None or not path.is_relative_to(root.resolve()) or not path.is_file():
             return PlainTextResponse("not found\n", status_code=404)
         return FileResponse(path, headers=SECURITY | cache)

@@ -7,6 +7,7 @@ failed. Modules here import what is heavy inside their functions, so that `tiffi
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -47,6 +48,9 @@ def root(version: bool = typer.Option(False, "--version", help="Show the version
 
 def main() -> None:
     """Runs the command line. Wrong usage is said as the rest is: with --json in one JSON document."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows "?" instead of failing
     try:
         code = app(standalone_mode=False)
     except Exception as error:

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import typer
 
-from tiffin.cli.show import NO, AsJson, document, escaped, failures
+from tiffin.cli.show import NO, AsJson, Failure, document, escaped, failures
 from tiffin.config import BadSetting, Settings, console_files, settings
 
 DISK_FREE_MIN = 500 << 20  # bytes; under this an ingest of real documents may fill the disk
+ANSWER_BYTES_MAX = 1 << 20  # bytes read of whatever program answers there
 MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "problem": "[red]✗[/]"}
 
 
@@ -62,36 +63,48 @@ def _examine() -> Iterator[Finding]:
     except BadSetting as error:
         yield Finding("settings", "problem", str(error))
         return
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
-        _home,
-        _disk,
-        _server,
-        _key,
-        _models,
-        _database,
-        _ledger,
-        _console,
-    )
-    for check in checks:
-        yield from check(where)
+    checks: dict[str, Callable[[Settings], Iterator[Finding]]] = {
+        "home": _home,
+        "disk": _disk,
+        "server": _server,
+        "admin key": _key,
+        "model": _models,
+        "database": _database,
+        "ledger": _ledger,
+        "console": _console,
+    }
+    for name, check in checks.items():
+        try:
+            yield from check(where)
+        except Failure as failure:
+            yield Finding(name, "problem", failure.message, failure.hint)
+        except OSError as error:  # a file that this user may not look at keeps no other check from its work
+            yield Finding(name, "problem", f"cannot be examined: {error.filename or where.home}: {error.strerror}")
 
 
 def _home(where: Settings) -> Iterator[Finding]:
     home = where.home
-    nearest = next(folder for folder in (home, *home.parents) if folder.exists())
-    if not os.access(nearest, os.W_OK | os.X_OK):
+    nearest = _nearest(home)
+    if not nearest.is_dir():
+        yield Finding("home", "problem", f"{nearest} is not a folder", "Set TIFFIN_HOME to a folder.")
+    elif not os.access(nearest, os.W_OK | os.X_OK):
         hint = (
             f"Give this user the right to write there, or set TIFFIN_HOME. It belongs to uid {nearest.stat().st_uid}."
         )
         yield Finding("home", "problem", f"no permission to write in {nearest}", hint)
-    elif not home.exists():
+    elif nearest != home:
         yield Finding("home", "ok", f"{home} does not exist yet", "`tiffin up` makes it.")
     else:
         yield Finding("home", "ok", str(home))
 
 
+def _nearest(home: Path) -> Path:
+    """The home, or the folder above it that exists (as far as this user may see)."""
+    return next(folder for folder in (home, *home.parents) if os.path.exists(folder))
+
+
 def _disk(where: Settings) -> Iterator[Finding]:
-    nearest = next(folder for folder in (where.home, *where.home.parents) if folder.exists())
+    nearest = _nearest(where.home)
     free = shutil.disk_usage(nearest).free
     says = f"{free / (1 << 30):.1f} GiB free at {nearest}"
     if free < DISK_FREE_MIN:
@@ -102,34 +115,38 @@ def _disk(where: Settings) -> Iterator[Finding]:
 
 
 def _server(where: Settings) -> Iterator[Finding]:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        listening = probe.connect_ex((where.host, where.port)) == 0
-    if not listening:
+    try:
+        socket.create_connection((where.host, where.port), timeout=1).close()
+    except OSError:
         yield Finding("server", "ok", f"stopped; port {where.port} is free", "`tiffin up` starts it.")
         return
-    status = _ready(where)
-    if status is None:
-        hint = "Stop that program, or set TIFFIN_PORT to another port."
+    status, ledger = _answer(where, "/readyz"), _answer(where, "/api/v1/ledger")
+    hint = "Stop that program, or set TIFFIN_PORT to another port."
+    if "ready" not in status or "logs" not in ledger:
         yield Finding("server", "problem", f"port {where.port} is taken by another program", hint)
         return
-    yield Finding("server", "ok" if status["ready"] else "problem", f"running at {where.url}")
+    if where.origin not in [log["origin"] for log in ledger["logs"]]:
+        yield Finding("server", "problem", f"port {where.port} is taken by a Tiffin that has another home", hint)
+        return
+    says = f"running at {where.url}" + ("" if status["ready"] else ", but not ready")
+    yield Finding("server", "ok" if status["ready"] else "problem", says)
     for name, engine in status.get("engines", {}).items():
         fine = engine["state"] == "ready"
         says = f"engine {name} is {engine['state']}"
         yield Finding("engine", "ok" if fine else "problem", says, "" if fine else str(engine.get("last_error") or ""))
 
 
-def _ready(where: Settings) -> dict[str, Any] | None:
+def _answer(where: Settings, path: str) -> dict[str, Any]:
+    """What our server says there; {} when it is another program."""
     import http.client
 
     connection = http.client.HTTPConnection(where.host, where.port, timeout=5)
     try:
-        connection.request("GET", "/readyz")
-        status = json.loads(connection.getresponse().read())
-        return status if isinstance(status, dict) and "ready" in status else None
+        connection.request("GET", path)
+        answer = json.loads(connection.getresponse().read(ANSWER_BYTES_MAX))
+        return answer if isinstance(answer, dict) else {}
     except (OSError, ValueError, http.client.HTTPException):
-        return None
+        return {}
     finally:
         connection.close()
 
@@ -151,13 +168,13 @@ def _key(where: Settings) -> Iterator[Finding]:
 
 
 def _models(where: Settings) -> Iterator[Finding]:
-    from tiffin.cli.examining import model_problem
-    from tiffin.providers.catalogue import BUILT_IN
+    from tiffin.cli.examining import model_problem, models
 
-    for model in BUILT_IN:
+    for model in models(where):
         problem = model_problem(model, where)
         if problem:
-            yield Finding("model", "problem", f"{model.alias}: {problem}", "Install the weights again: `make up`.")
+            hint = "`make up` installs it again." if model.built_in else "Put the right file back, or add it again."
+            yield Finding("model", "problem", f"{model.alias}: {problem}", hint)
         else:
             yield Finding("model", "ok", f"{model.alias} has its pinned digest {model.sha256[:12]}…")
 

@@ -31,7 +31,8 @@ class Failure(Exception):
 
 
 def document(value: Any) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    is_unicode = "utf" in (sys.stdout.encoding or "utf-8").lower()
+    text = json.dumps(value, ensure_ascii=not is_unicode, indent=2) + "\n"
     sys.stdout.write(text.encode("utf-8", "replace").decode())  # a file's name may hold what is no text
 
 

@@ -119,5 +119,5 @@ def _first_answer(client: Any, console: Any) -> None:
 
 
 def first_question(folder: Path) -> str:
-    questions = json.loads((folder / "questions.json").read_text())
+    questions = json.loads((folder / "questions.json").read_bytes())
     return str(questions[0]["question"])

@@ -5,6 +5,7 @@ next.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tiffin.kernel.receipt import check_payload
 from tiffin.ledger.errors import LedgerError
 from tiffin.ledger.keys import KeyRing
 from tiffin.ledger.publisher import CHECKPOINT
-from tiffin.ledger.report import Report
+from tiffin.ledger.report import Note, Report
 from tiffin.ledger.verify import verify
 
 REMEMBERED = "verified"  # folder in the home: one checkpoint a log
@@ -29,6 +30,7 @@ def verified(
             f"There is no ledger at {where.ledger}.",
             hint="Set TIFFIN_HOME to the home of a Tiffin that has run.",
             code=USAGE,
+            kind="usage",
         )
     started = time.monotonic()
     memory = where.home / REMEMBERED
@@ -40,8 +42,13 @@ def verified(
             raise Failure(f"The ledger cannot be read: {error}.", code=FAILED) from error
     if report.ok and payloads:
         current = {log.name: _text(where.ledger / log.name / CHECKPOINT) for log in report.logs}
-        for folder in filter(None, (memory, keep)):
-            _remember(folder, current)
+        if keep:
+            _remember(keep, current)
+        try:
+            _remember(memory, current)
+        except OSError as error:  # an auditor may read this home and not write in it
+            unremembered = f"the verified checkpoint could not be remembered in {memory}: {error.strerror}"
+            report = replace(report, notes=(*report.notes, Note("home", unremembered)))
     return _document(report, time.monotonic() - started)
 
 
@@ -52,7 +59,7 @@ def _keys(where: Settings) -> KeyRing | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Failure(f"The checkpoint {path} cannot be read.", code=USAGE, kind="usage") from error
 
@@ -67,7 +74,7 @@ def _remember(folder: Path, checkpoints: dict[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in checkpoints.items():
         aside = folder / f".{name}.new"
-        aside.write_text(text)
+        aside.write_text(text, "utf-8")
         aside.replace(folder / f"{name}.checkpoint")
 
 

@@ -346,7 +346,7 @@ def check_payload(entry: bytes, payload: bytes) -> str | None:
         for half, wanted in commitments.items():
             if commit(salt, bytes(halves[half])) != wanted:
                 return f"the {half} is not the one that the entry commits to"
-    except (msgspec.MsgspecError, ValueError, KeyError) as error:
+    except (msgspec.MsgspecError, ValueError, KeyError, RecursionError) as error:
         return f"the payload cannot be read: {error}"
     return None
 

@@ -75,8 +75,9 @@ _STOP = frozenset(
 )
 _WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+(?:['’\u2010\u2011-][^\W_]+)*", re.UNICODE)
 _MEASURE = re.compile(r"(\d+)([^\W\d_]+)")  # 80mg, which others write 80 mg
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]+")
-_NUMBER = re.compile(r"(?<![\w.,])[-−+]?\d+(?:[.,]\d+)*")
+_CJK = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]+)")
+_HIRAGANA = re.compile(r"[\u3040-\u309f]+")  # the script of Japanese particles and endings
+_NUMBER = re.compile(r"(?<![A-Za-z0-9À-ɏ_.,])[-−+]?\d+(?:[.,]\d+)*")  # not the 3 of CYP3A4
 _LINK = re.compile(r"\w+://\S+|\]\(|<\w+|www\.\S+", re.UNICODE)
 _AIM = re.compile(
     r"\?[\"'”’)]*\s*$|^(?:[A-Z][A-Za-z /&]{2,40}: ?)?To [a-z]+ |\b[Ww]hether\b|\b[Hh]ypothes[ie]|"
@@ -196,16 +197,19 @@ def words(text: str) -> list[str]:
     """All words as they stand, in NFKC and lower case; runs of Chinese, Japanese and Korean as pairs of characters."""
     found: list[str] = []
     for match in _WORD.finditer(unicodedata.normalize("NFKC", text).casefold()):
-        word = match.group()
-        if _CJK.fullmatch(word) and len(word) > 1:
-            found.extend(word[i : i + 2] for i in range(len(word) - 1))
-        else:
-            found.append(word)
-            if "-" in word:
-                found.extend(part for part in word.split("-") if part)
-            if measure := _MEASURE.fullmatch(word):
-                found.extend(measure.groups())
+        for piece in _CJK.split(match.group()):
+            if _CJK.fullmatch(piece):
+                pairs = [piece[i : i + 2] for i in range(max(1, len(piece) - 1))]
+                found.extend(pair for pair in pairs if not _HIRAGANA.fullmatch(pair))
+            elif piece:
+                found.extend(_with_parts(piece))
     return found
+
+
+def _with_parts(word: str) -> list[str]:
+    parts = [part for part in word.split("-") if part] if "-" in word else []
+    measure = _MEASURE.fullmatch(word)
+    return [word, *parts, *(measure.groups() if measure else ())]
 
 
 def content(text: str) -> list[str]:

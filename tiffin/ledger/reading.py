@@ -39,8 +39,8 @@ class Receipts:
         else:
             found = await asyncio.to_thread(self._find, call.name, caller)
             with _explained():
-                row = await self._one(found, call.item)
-            yield row
+                answer = await self._one(found, call.item)
+            yield answer
         yield Finish()
 
     def _list(self, call: Read, caller: Caller) -> list[IndexedReceipt]:
@@ -91,6 +91,18 @@ def _tree(receipt_id: str, database: Database, depth: int = 0) -> list[dict[str,
     with database.read() as connection:
         inside = receipts.children(connection, receipt_id)
     return [summary(row) | {"children": _tree(row.id, database, depth + 1)} for row in inside]
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """The ledger's failures in our error tree."""
+    try:
+        yield
+    except (LedgerFull, LedgerBroken) as error:
+        hint = "An administrator should run `tiffin doctor`: the disk may be full."
+        raise JournalUnavailable("The ledger cannot publish this receipt at the moment.", hint=hint) from error
+    except LedgerError as error:
+        raise PlatformError(f"The ledger cannot be read: {error}.", hint="`tiffin verify` says more.") from error
 
 
 def summary(row: IndexedReceipt) -> dict[str, object]:

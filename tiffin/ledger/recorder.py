@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
+from tiffin.kernel.calls import Call, Chat, Embed, Ingest
 from tiffin.kernel.errors import JournalUnavailable
 from tiffin.kernel.receipt import Clock, Receipt, unknown
 from tiffin.ledger.errors import LedgerError
@@ -20,6 +21,9 @@ from tiffin.store.database import Database
 from tiffin.store.receipts import IndexedReceipt
 
 INDEX_PAUSE_S = 0.05  # seconds between writes of the index, so that many receipts share one transaction
+INLINE_CHARS_MAX = (
+    1 << 18
+)  # characters of a call; encoding and hashing more (> 2 ms) leaves the event loop for a thread
 OVERLAP = 4_096  # entries looked at again after a start; more calls than this are never in flight
 
 logger = logging.getLogger("tiffin.ledger")
@@ -55,11 +59,17 @@ class Recorder:
             await self._log.intend(receipt.id, receipt.intent())
 
     async def close(self, receipt: Receipt) -> None:
-        entry = receipt.entry(self._versions)
+        if _chars(receipt.call) > INLINE_CHARS_MAX:
+            entry, payload = await asyncio.to_thread(self._halves, receipt)
+        else:
+            entry, payload = self._halves(receipt)
         subjects = receipt.subjects or (f"project:{receipt.caller.project}",)
         with _unavailable():
-            position = await self._log.close(receipt.id, entry, receipt.payload(), subjects)
+            position = await self._log.close(receipt.id, entry, payload, subjects)
         self._waiting.append(receipts.indexed(self._log.name, position, entry))
+
+    def _halves(self, receipt: Receipt) -> tuple[bytes, bytes]:
+        return receipt.entry(self._versions), receipt.payload()
 
     async def flush(self) -> None:
         """Every receipt closed before this call is in the index when it returns."""
@@ -97,6 +107,19 @@ def catch_up(log: Log, database: Database) -> None:
     for first in range(start, log.committed, OVERLAP):
         last = min(first + OVERLAP, log.committed)
         receipts.record(database, [receipts.indexed(log.name, i, log.entry(i)) for i in range(first, last)])
+
+
+def _chars(call: Call) -> int:
+    """How much text a call carries, where that may be much."""
+    match call:
+        case Ingest():
+            return sum(len(document.text or "") for document in call.documents)
+        case Chat():
+            return sum(len(message.text) for message in call.messages)
+        case Embed():
+            return sum(map(len, call.texts))
+        case _:
+            return 0
 
 
 @contextlib.contextmanager

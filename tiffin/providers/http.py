@@ -89,7 +89,12 @@ class Http:
         except (aiohttp.ClientError, ConnectionError) as error:
             raise ProviderUnavailable(
                 "The model stopped in the middle of its answer.", hint="It is being restarted; ask again in a moment."
-            ) from error
+            ) from _without_key(error)
+
+
+def _without_key(error: Exception) -> Exception:
+    """aiohttp keeps the request in this error, and with it the key, which a log would show."""
+    return ConnectionError(str(error)) if isinstance(error, aiohttp.ClientResponseError) else error
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:

@@ -86,7 +86,7 @@ def parse_response(body: bytes) -> tuple[Embedded, Usage]:
     try:
         response = msgspec.json.decode(body, type=_Response)
         rows = [_vector(row) for row in sorted(response.data, key=lambda row: row.index)]
-    except (msgspec.DecodeError, ValueError, RecursionError, struct.error) as error:
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError, struct.error) as error:
         raise ProviderError("The embedding model's answer could not be read.") from error
     if not rows or len({len(row) for row in rows}) != 1 or not rows[0] or len(rows[0]) % 4:
         raise ProviderError("The embedding model answered with no vectors, or vectors of different lengths.")

@@ -127,6 +127,9 @@ class LocalModels:
     async def _spec(self, model: Model, weights: Path) -> EngineSpec:
         if model.kind == "chat":
             return chat_engine(model.alias, weights, context_tokens=model.context_tokens)
-        converted = await asyncio.to_thread(minilm.convert, weights, weights.with_name(TOKENIZER), self._store)
+        try:
+            converted = await asyncio.to_thread(minilm.convert, weights, weights.with_name(TOKENIZER), self._store)
+        except minilm.ConversionError as error:
+            raise ModelUnusable(f"The model '{model.alias}' cannot be prepared: {error}.") from error
         self._embedding = Embedding(converted.folder / TOKENIZER, converted.sha256, converted.dimensions)
         return embed_engine(model.alias, converted.folder)

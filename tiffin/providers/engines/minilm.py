@@ -36,6 +36,7 @@ LAYER_NORM_EPSILON = 1e-12  # from the model's config.json
 MAX_TOKENS = 256  # tokens, special ones included: sentence_bert_config.json of the published model
 OPSET = 20  # ONNX operator set: the first with Gelu
 IR_VERSION = 9  # ONNX file format that belongs to opset 20; pinned so that a newer onnx package writes the same bytes
+COPIES_ASIDE = 2  # room for the conversion, in sizes of the weights: the float graph (1.0) and the result (0.3)
 LOUD_CHANNELS = 32  # Gelu channels of 1,536 a layer kept in float; 16 to 256 were equally close
 RECIPE = "minilm-int8-2"  # name of the conversion; a change of any step must change it
 
@@ -87,6 +88,7 @@ def convert(weights: Path, tokenizer: Path, store: Path) -> EmbeddingModel:
         return found
     if not tokenizer.is_file():
         raise ConversionError(f"there is no tokenizer {tokenizer} to go with the weights")
+    _check_room(store, COPIES_ASIDE * weights.stat().st_size)
     with staging(store) as aside:
         made_aside = aside / "model"
         made_aside.mkdir()
@@ -155,6 +157,14 @@ def _take_place(made: Path, folder: Path, stale: Path) -> None:
         if open_model(folder) is None:
             raise
     sync(folder.parent)
+
+
+def _check_room(store: Path, needed: int) -> None:
+    """Before the work: on a full disk the converter writes half a file and says nothing."""
+    store.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(store).free
+    if free < needed:
+        raise ConversionError(f"the disk has {free >> 20} MB free, and the conversion needs {needed >> 20} MB")
 
 
 def _check_shapes(weights: Weights) -> None:

@@ -1,0 +1,42 @@
+"""A grant can only be narrowed, whatever is done to it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tiffin.kernel.people import ApiKey, Caller, Grant
+
+ALICE = Caller("key_1", "Alice", "p", "admin")
+names = st.frozensets(st.sampled_from("abcd"))
+maybe = st.none() | names
+tokens = st.none() | st.integers(0, 10)
+grants = st.builds(Grant, st.just(ALICE), names, maybe, maybe, tokens)
+
+
+def allows(outer: frozenset[str] | None, inner: frozenset[str] | None) -> bool:
+    return outer is None or (inner is not None and inner <= outer)
+
+
+def within(outer: Grant, inner: Grant) -> bool:
+    fewer = outer.max_tokens is None or (inner.max_tokens is not None and inner.max_tokens <= outer.max_tokens)
+    sets = allows(outer.models, inner.models) and allows(outer.collections, inner.collections)
+    return inner.operations <= outer.operations and sets and fewer
+
+
+@given(grants, maybe, maybe, maybe, tokens)
+def test_narrowing_allows_nothing_new(grant: Grant, operations, models, collections, max_tokens) -> None:
+    narrowed = grant.narrow(operations=operations, models=models, collections=collections, max_tokens=max_tokens)
+    assert within(grant, narrowed)
+    assert allows(operations, narrowed.operations) and allows(models, narrowed.models)
+
+
+@given(grants, grants)
+def test_a_grant_inside_another_is_within_both_and_one_level_deeper(inner: Grant, outer: Grant) -> None:
+    nested = inner.within(outer)
+    assert within(inner, nested) and within(outer, nested) and nested.depth == outer.depth + 1
+
+
+def test_a_key_hides_itself_but_not_whom_it_is_about() -> None:
+    key = ApiKey("tfn_secret", ("p-17",))
+    assert "secret" not in f"{key} {key!r} {[key]}"
