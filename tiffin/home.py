@@ -13,6 +13,7 @@ from tiffin.ledger.disk import Disk, put_file
 from tiffin.ledger.errors import LedgerLocked
 from tiffin.ledger.keys import KeyRing
 from tiffin.ledger.log import Log
+from tiffin.ledger.recover import CARD, read_card
 
 LOG = "main"  # a gateway is the one writer of its log
 BACKLOG = 512  # connections waiting to be accepted
@@ -65,8 +66,10 @@ def listen(where: Settings) -> socket.socket:
 
 
 def _origin(where: Settings) -> str:
-    """The log's name in its checkpoints: unique to this home, and kept with it."""
+    """The log's name in its checkpoints: unique to this home, and kept with it. Lost, it is taken from the log."""
     file = where.home / "origin"
     if not where.origin:
-        put_file(Disk(), file, f"tiffin/{time.time_ns():x}/{LOG}\n".encode(), file.with_suffix(".new"))
+        about = where.ledger / LOG / CARD
+        origin = read_card(about.read_bytes())[1] if about.exists() else f"tiffin/{time.time_ns():x}/{LOG}"
+        put_file(Disk(), file, f"{origin}\n".encode(), file.with_suffix(".new"))
     return where.origin

@@ -1,4 +1,4 @@
-"""All routes: each is public by name or leaves a receipt, and whatever is sent to them is answered in their own shape."""
+"""All routes: each is public by name or leaves a receipt, and whatever is sent is answered in its own shape."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ CHAT = {"model": "default", "max_tokens": 2, "messages": [{"role": "user", "cont
         ("POST", "/v1/chat/completions", CHAT | {"seed": 2**70}, 400),
         ("POST", "/v1/chat/completions", CHAT | {"seed": -1}, 200),
         ("POST", "/v1/chat/completions", CHAT | {"temperature": 10**400}, 400),
-        ("POST", "/v1/chat/completions", CHAT | {"model": "rag:"}, 400),
+        ("POST", "/v1/chat/completions", CHAT | {"model": "rag:"}, 404),
         ("GET", "/v1/models/" + "x" * 60_000, None, 404),
         ("GET", "/v1/chat/completions", None, 405),
         ("PATCH", "/api/v1/keys", {}, 405),

@@ -49,10 +49,15 @@ def test_main_job(page: Page, stack: Server) -> None:
 
 
 def test_the_quote_stands_beside_the_answer(page: Page, stack: Server) -> None:
-    page.goto(f"{stack.url}/#key={stack.key}")
+    opened(page, stack)
     ask(page, QUESTIONS[0]["question"])
     assert QUESTIONS[0]["answer_contains"] in see_quote(page)
     pictured(page, "console.png")
+
+
+def opened(page: Page, stack: Server) -> None:
+    page.goto(f"{stack.url}/#key={stack.key}")
+    expect(page.locator(".welcome .document-row").first).to_be_visible()
 
 
 def pictured(page: Page, name: str) -> None:
@@ -63,7 +68,7 @@ def pictured(page: Page, name: str) -> None:
 
 def test_what_the_documents_do_not_say_is_refused_in_the_page(page: Page, stack: Server) -> None:
     unanswerable = next(q["question"] for q in QUESTIONS if q["answer_contains"] is None)
-    page.goto(f"{stack.url}/#key={stack.key}")
+    opened(page, stack)
     ask(page, unanswerable)
     expect(last_turn(page)).to_contain_text("does not hold the answer")
     assert last_turn(page).locator(".chip").count() == 0

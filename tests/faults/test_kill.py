@@ -14,6 +14,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ class Load:
         while not self.stopped.is_set():
             try:
                 random.choice(actions)()
-            except (OSError, ValueError, AssertionError, EOFError):
+            except (OSError, HTTPException, ValueError):
                 if not self.stopped.is_set() and self.server.is_ready():
                     raise
 

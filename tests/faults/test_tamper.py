@@ -18,6 +18,7 @@ from tests.server import Server, free_port
 
 CALLS = int(os.environ.get("TIFFIN_CALLS", "150"))
 FLIPS = 40
+pytestmark = pytest.mark.timeout(120 + CALLS)  # seconds; the first test waits for all calls
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_an_untouched_ledger_verifies(used: Server, copy: Path) -> None:
     assert verified(used, copy) == (True, [])
 
 
-@pytest.mark.timeout(60 + FLIPS * 4)
+@pytest.mark.timeout(120 + CALLS + FLIPS * 4)
 def test_any_flipped_byte_is_found(used: Server, copy: Path) -> None:
     chance = random.Random(7)
     files = [f for f in (copy / "ledger").rglob("*") if f.is_file() and f.stat().st_size]

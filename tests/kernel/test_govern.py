@@ -230,6 +230,17 @@ async def test_a_call_inside_may_not_do_more_than_its_parent() -> None:
     assert [r.outcome for r in w.journal.closed] == ["refused", "refused"]  # type: ignore[attr-defined]
 
 
+async def test_a_grant_for_some_collections_opens_no_other() -> None:
+    def only_trials(caller, call):
+        return Grant(caller, EVERYTHING, collections=frozenset({"trials"}))
+
+    w = world(authorise=only_trials)
+    await collect(govern(Retrieve("trials", "dose"), ApiKey("good"), w))
+    with pytest.raises(Forbidden):
+        await collect(govern(Retrieve("salaries", "dose"), ApiKey("good"), w))
+    assert [receipt.outcome for receipt in w.journal.closed] == ["completed", "refused"]
+
+
 async def test_a_call_about_a_crowd_is_refused() -> None:
     w = world()
     with pytest.raises(TiffinError, match="people at most"):

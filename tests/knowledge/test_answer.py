@@ -171,3 +171,12 @@ def test_every_citation_is_an_exact_span_of_its_document(text: str, data: st.Dat
         assert not answer.exact(citation, {("d", 1): "x" + text})
         assert not answer.exact(citation, {("d", 2): text})
     assert len(choice.evidence) <= answer.QUOTES_MAX
+
+
+def test_a_word_that_only_begins_like_a_fee_is_no_price() -> None:
+    """ "breast-feeding" once stood for a price, and a question about one was answered with a dose."""
+    text = (
+        "The maximum daily dose of brinsidine is 80 mg. A participant who is breast-feeding takes no brinsidine tablet."
+    )
+    _, choice = chosen("what does a tablet of brinsidine cost", [source(text, similarity=0.9)])
+    assert "a price" in choice.reason

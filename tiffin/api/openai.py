@@ -56,8 +56,7 @@ class OpenAi:
             if row["id"] == wanted:
                 return Json(row, headers=receipt_header(receipt))
         missing = NotFound(f"There is no model '{wanted}'.", hint="GET /v1/models lists them.", field="model")
-        missing.receipt = receipt
-        raise missing
+        raise await self._gateway.refuse(missing, request)
 
     async def _models(self, request: Request) -> tuple[str, list[dict[str, Any]]]:
         receipt, events = await self._gateway.collect(Read("models"), request)

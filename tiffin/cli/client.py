@@ -14,6 +14,7 @@ from tiffin.cli.show import FAILED, NO, USAGE, Failure
 from tiffin.config import Settings, settings
 
 ANSWER_S_MAX = 900.0  # seconds to wait for an answer; a large file takes minutes to embed on two cores
+PUBLIC = ("/api/v1/ledger",)  # what leaves no receipt
 BLOCK_BYTES = 1 << 16  # read or sent at a time
 
 
@@ -94,9 +95,20 @@ class Client:
             raise Failure(
                 f"No Tiffin answers at {self._url}.", hint="Start it with `tiffin up`.", kind="server_unreachable"
             ) from error
+        receipt = response.headers.get("tiffin-receipt")
         if response.status >= 400:
-            raise _failure(_loaded(_read(response)), response.status)
+            answer = _loaded(_read(response))
+            if not isinstance(answer.get("error"), dict):
+                raise self._foreign()
+            raise _failure({"receipt": receipt} | answer, response.status)
+        if receipt is None and path not in PUBLIC:
+            raise self._foreign()
         return response
+
+    def _foreign(self) -> Failure:
+        """Whatever else we answer, we answer with a receipt."""
+        hint = "Another program has that port. `tiffin doctor` says more; TIFFIN_PORT names another one."
+        return Failure(f"What answers at {self._url} is not Tiffin.", hint=hint, kind="not_tiffin")
 
     def _key(self) -> str:
         if self._given_key:

@@ -70,8 +70,12 @@ def _database() -> Any:
     from tiffin.kernel.errors import PlatformError
     from tiffin.store.database import Database
 
+    where = settings()
+    if not where.home.exists():
+        hint = "Set TIFFIN_HOME to the home of a Tiffin that has run."
+        raise Failure(f"There is no home at {where.home}.", hint=hint, code=USAGE, kind="usage")
     try:
-        return Database.open(settings().database, readonly=True)
+        return Database.open(where.database, readonly=True)
     except PlatformError as error:
         raise Failure(error.message, hint=error.hint) from error
 

@@ -11,8 +11,17 @@ from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 
 from tiffin.kernel import limits
-from tiffin.kernel.calls import Call, Malformed, operation, pinned
-from tiffin.kernel.errors import Blocked, Bug, CallerError, Invalid, JournalUnavailable, TiffinError, Truncated
+from tiffin.kernel.calls import Call, Malformed, collection_of, operation, pinned
+from tiffin.kernel.errors import (
+    Blocked,
+    Bug,
+    CallerError,
+    Forbidden,
+    Invalid,
+    JournalUnavailable,
+    TiffinError,
+    Truncated,
+)
 from tiffin.kernel.parts import Event, Finish, Opened, Usage
 from tiffin.kernel.people import Caller, Credential, Delegation, Grant
 from tiffin.kernel.ports import Ask, Context, Hold, Watch, World
@@ -93,6 +102,9 @@ def _authorise(caller: Caller, call: Call, credential: Credential, world: World)
         grant = grant.within(credential.grant)
         if operation(call) not in grant.operations:
             raise Invalid(f"A call inside this one may not {operation(call)}.")
+    collection = collection_of(call)
+    if collection is not None and grant.collections is not None and collection not in grant.collections:
+        raise Forbidden(f"This call may not look into the collection '{collection}'.", field="collection")
     if grant.depth > limits.CHILD_DEPTH_MAX:
         raise Invalid(f"Calls are nested deeper than {limits.CHILD_DEPTH_MAX}.")
     return grant

@@ -68,7 +68,8 @@ _KINDS = {  # what a question may ask for, and how a text that holds it looks
     "a price": (
         re.compile(r"\b(?:costs?|prices?|fees?|paid|salary|salaries|Preis|kostet|Kosten)\b", re.IGNORECASE),
         re.compile(
-            r"[€$£¥]|\b(?:costs?|prices?d?|pa(?:y|id)|fees?|salar|EUR|USD|GBP|dollars?|euros?|Preis|Kosten|kostet)",
+            r"[€$£¥]|\b(?:cost(?:s|ed)?|pric(?:es?|ed|ing)|pa(?:ys?|id|yments?)|fees?|salar(?:y|ies)|EUR|USD|GBP|dollars?|"
+            r"euros?|Preise?|Kosten|kostet)\b",
             re.IGNORECASE,
         ),
     ),

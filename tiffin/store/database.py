@@ -162,15 +162,15 @@ class Database:
 def _path_of(location: Path | str) -> Path:
     if isinstance(location, Path):
         return location
-    scheme, separator, rest = location.partition(":///")
+    scheme, separator, rest = location.partition("://")
     if not separator:
         return Path(location)
-    if scheme != "sqlite" or not rest:
+    if scheme != "sqlite" or not rest.startswith("/") or rest == "/":
         raise DatabaseUnusable(
             f"The database URL starts with {scheme}:, which this version does not speak.",
             hint="Give a path, or a URL like sqlite:///relative/tiffin.db or sqlite:////absolute/tiffin.db.",
         )
-    return Path(rest)
+    return Path(rest.removeprefix("/"))
 
 
 def _engine(path: Path, *, readonly: bool) -> Engine:
