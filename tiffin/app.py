@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +46,8 @@ from tiffin.providers.http import Http
 from tiffin.providers.models import Models
 from tiffin.store import models
 from tiffin.store.database import Database
+
+THREADS_MAX = 32  # blocking works at once (SQL, files); the fetching of a model holds one for as long as it takes
 
 Say = Callable[[str], None]
 
@@ -167,6 +171,7 @@ async def running(where: Settings, say: Say) -> AsyncIterator[Gateway]:
 async def serve(where: Settings, say: Say, ready: Callable[[], None]) -> None:
     """Serves until SIGINT or SIGTERM. `ready` is called once, when requests are answered."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS_MAX, "worker"))
     listener = home.listen(where)
     with listener:
         async with running(where, say) as gateway:

@@ -24,6 +24,7 @@ async def serve(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]
     config = uvicorn.Config(
         app,
         http=Connection,
+        ws="none",
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_S,

@@ -82,7 +82,7 @@ class Client:
 
     def _send(self, method: str, path: str, body: Any, headers: dict[str, str]) -> http.client.HTTPResponse:
         connection = _connection(self._url)
-        headers = {"authorization": f"Bearer {self._key()}", **headers}
+        headers = {"authorization": f"Bearer {self._key()}", "connection": "close", **headers}
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
@@ -90,8 +90,10 @@ class Client:
             connection.close()
             raise
         except ValueError as error:
+            connection.close()
             raise Failure("The API key holds characters that no key has.", code=NO, kind="unauthenticated") from error
         except (OSError, http.client.HTTPException) as error:
+            connection.close()
             raise Failure(
                 f"No Tiffin answers at {self._url}.", hint="Start it with `tiffin up`.", kind="server_unreachable"
             ) from error
@@ -102,6 +104,7 @@ class Client:
                 raise self._foreign()
             raise _failure({"receipt": receipt} | answer, response.status)
         if receipt is None and path not in PUBLIC:
+            response.close()
             raise self._foreign()
         return response
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable
 
 from msgspec import structs
@@ -14,6 +15,7 @@ from tiffin.kernel.ports import Context
 from tiffin.kernel.receipt import Clock
 from tiffin.providers.catalogue import DEFAULT, DEFAULTS, Catalogue, Model
 from tiffin.providers.engines.local import LocalModels
+from tiffin.providers.engines.sources import SourceError
 
 PROGRESS_STEP_BYTES = 1 << 20  # bytes between two progress events
 GGUF = b"GGUF"  # what such a file begins with
@@ -84,8 +86,11 @@ class Shelf:
         )
         steps: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         loop = asyncio.get_running_loop()
+        left = threading.Event()
 
         def step(done: int, total: int) -> None:
+            if left.is_set():  # raising is how a fetch is stopped; else it would go on for nobody, perhaps for hours
+                raise SourceError("nobody waits for it any more")
             loop.call_soon_threadsafe(steps.put_nowait, (done, total))
 
         fetching = asyncio.create_task(self._local.fetch(model, step))
@@ -94,6 +99,7 @@ class Shelf:
                 yield event
             path, digest = await fetching
         finally:
+            left.set()
             fetching.cancel()
         with path.open("rb") as weights:
             if weights.read(len(GGUF)) != GGUF:
