@@ -3,6 +3,7 @@
 Asks a running Tiffin over its public API: PubMedQA questions over 1,000 abstracts, questions about other things, and
 with --hard questions whose own abstract was taken away. Peers are limits: 95 % right first, 100 % exact, 90 % refused.
 
+    python benchmarks/bench_answers.py                    starts a server of its own
     python benchmarks/bench_answers.py --url http://127.0.0.1:8420 --key "$(cat .tiffin/admin.key)"
 """
 
@@ -14,6 +15,7 @@ import json
 import random
 import statistics
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -21,6 +23,11 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.server import Server as OwnServer
+from tests.server import free_port
 
 RIGHT_FIRST_MIN = 0.95  # of the answers
 REFUSED_MIN = 0.9  # of the questions about other things
@@ -102,7 +109,7 @@ def told(name: str, part: int, whole: int, limit: float | None = None) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--url", default="http://127.0.0.1:8420")
-    parser.add_argument("--key", required=True, help="an API key that may ingest and ask")
+    parser.add_argument("--key", help="an API key that may ingest and ask; without it a server is started")
     parser.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[1] / ".." / "shared" / "data")
     parser.add_argument("--questions", type=int, default=60)
     parser.add_argument("--others", type=int, default=30)
@@ -112,7 +119,19 @@ def main() -> int:
     if not (options.data / "dev" / "ir" / "pubmedqa").is_dir():
         print(f"skipped: there is no PubMedQA under {options.data}")
         return 0
-    chance, server = random.Random(SEED), Server(options.url, options.key)
+    if options.key:
+        return measured(Server(options.url, options.key), options)
+    with tempfile.TemporaryDirectory() as folder:
+        own = OwnServer(Path(folder) / "home", free_port())
+        own.start()
+        try:
+            return measured(Server(own.url, own.key), options)
+        finally:
+            own.stop()
+
+
+def measured(server: Server, options: argparse.Namespace) -> int:
+    chance = random.Random(SEED)
     corpus = lines(options.data / "common" / "ir" / "pubmedqa" / "corpus.jsonl")
     asked = [q | {"document": q["id"].removeprefix("q")} for q in lines(options.data / "dev/ir/pubmedqa/queries.jsonl")]
     chance.shuffle(asked)
