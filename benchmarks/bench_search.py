@@ -1,4 +1,4 @@
-"""Claim: search through the HTTP API ranks better than BM25 on public retrieval sets: nDCG@10, one configuration for all.
+"""Claim: search over HTTP ranks better than BM25 on public retrieval sets (nDCG@10), one configuration for all.
 
 Peers are the BM25 baselines of each set (bm25s, k1 1.2, b 0.75, stemmed). A document's rank is that of its first chunk.
 """
