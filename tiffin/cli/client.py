@@ -15,6 +15,16 @@ from tiffin.config import Settings, settings
 
 ANSWER_S_MAX = 900.0  # seconds to wait for an answer; a large file takes minutes to embed on two cores
 PUBLIC = ("/api/v1/ledger",)  # what leaves no receipt
+STATUS = {  # what an error within a stream would have been before it began
+    "invalid_request": 400,
+    "invalid_request_error": 400,
+    "too_large": 413,
+    "forbidden": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "over_budget": 429,
+    "blocked": 403,
+}
 BLOCK_BYTES = 1 << 16  # read or sent at a time
 
 
@@ -56,7 +66,7 @@ class Client:
                         return
                     value = json.loads(data)
                     if "error" in value:
-                        raise _failure(value, 500)
+                        raise _failure(value, STATUS.get(value["error"].get("type"), 500))
                     yield name, value
 
     def upload(self, collection: str, file: Path, document: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tiffin.cli.client import Client, quoted
-from tiffin.cli.show import AsJson, document, failures, print_table, table
+from tiffin.cli.show import AsJson, document, escaped, failures, print_table, table
 
 app = typer.Typer(
     help="API keys: shown once when made, only their hash is kept.",
@@ -63,7 +63,7 @@ def list_keys(as_json: AsJson = False) -> None:
         for key in answer["keys"]:
             tokens = f"{key['tokens_used']} of {key['tokens_max']}" if key["tokens_max"] else "no limit"
             state = "[red]revoked[/]" if key["revoked"] else "[green]in force[/]"
-            shown.add_row(key["id"], key["name"], key["project"], key["role"], tokens, state)
+            shown.add_row(key["id"], escaped(key["name"]), escaped(key["project"]), key["role"], tokens, state)
         print_table(shown)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tiffin.cli.client import Client, quoted
-from tiffin.cli.show import AsJson, Failure, document, failures, print_table, table
+from tiffin.cli.show import AsJson, Failure, document, escaped, failures, print_table, table
 
 app = typer.Typer(
     help="Models: what there is, where its weights come from, and the digest that pins them.",
@@ -33,9 +33,15 @@ def list_models(as_json: AsJson = False) -> None:
         for model in answer["models"]:
             if model["kind"] != "rag":
                 digest = model["sha256"][:12]
-                shown.add_row(
-                    model["id"], model["kind"], model["engine"], str(model["context_tokens"]), digest, model["source"]
+                cells = (
+                    model["id"],
+                    model["kind"],
+                    model["engine"],
+                    str(model["context_tokens"]),
+                    digest,
+                    model["source"],
                 )
+                shown.add_row(*map(escaped, cells))
         print_table(shown)
 
 

@@ -112,7 +112,7 @@ def _of_stopped(failure: Failure, receipt: str) -> Any:
         raise failure
     from tiffin.cli import stopped
 
-    return stopped.receipt(settings(), receipt)
+    return stopped.receipt(settings(), receipt.encode("utf-8", "replace").decode())
 
 
 def _save(receipt: str, folder: Path, as_json: bool) -> None:
