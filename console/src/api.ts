@@ -176,6 +176,19 @@ export class Api {
     return new Uint8Array(await response.arrayBuffer());
   }
 
+  /** The salt of a receipt's digests, from its payload; null where the payload was erased or may not be read. */
+  async salt(id: string, signal?: AbortSignal): Promise<string | null> {
+    try {
+      const response = await this.#read(`receipts/${encodeURIComponent(id)}/payload`, signal);
+      const payload: unknown = await response.json();
+      const salt = typeof payload === "object" && payload !== null ? (payload as { salt?: unknown }).salt : undefined;
+      return typeof salt === "string" ? salt : null;
+    } catch (error) {
+      if (error instanceof ApiError || error instanceof SyntaxError) return null;
+      throw error;
+    }
+  }
+
   async proof(id: string, signal?: AbortSignal): Promise<string> {
     const response = await this.#read(`receipts/${encodeURIComponent(id)}/proof`, signal);
     try {

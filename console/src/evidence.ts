@@ -32,7 +32,7 @@ export async function gather(api: Api, id: string, citations: readonly Citation[
   const steps = [...verification.steps];
   // Only a proved record can say anything about the quotes or the log.
   if (citations !== null && citations.length > 0 && verification.state === "pass") {
-    steps.push(await judgeQuotes(entryBytes, citations));
+    steps.push(await judgeQuotes(entryBytes, citations, await api.salt(id, signal)));
   }
   if (verification.state === "pass") steps.push(judgeMemory(verification, vkey, log.size));
   return { id, state: worst(steps), steps, entryBytes, entry, proof, vkey, origin, children: info.children };

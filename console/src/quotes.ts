@@ -30,19 +30,24 @@ export function sourcesOf(entry: Record<string, unknown>): readonly EntrySource[
   });
 }
 
-export async function quoteDigest(quote: string): Promise<string> {
-  return toHex(await sha256(new TextEncoder().encode(quote)));
+/** SHA-256 of the receipt's salt and the quote: without the salt, nobody can test guesses against the public log. */
+export async function quoteDigest(salt: string, quote: string): Promise<string> {
+  const bytes = salt.match(/[0-9a-f]{2}/g) ?? [];
+  return toHex(await sha256(new Uint8Array([...bytes.map((pair) => Number.parseInt(pair, 16)), ...new TextEncoder().encode(quote)])));
 }
 
 /** Compares the citations of an answer with its verified entry bytes. */
-export async function judgeQuotes(entry: Bytes, citations: readonly Citation[]): Promise<Step> {
+export async function judgeQuotes(entry: Bytes, citations: readonly Citation[], salt: string | null): Promise<Step> {
   const sources = sourcesOf(parseEntry(entry));
   if (sources === null) {
     return { ...FRAME, state: "unable", detail: "The record holds too many sources to list them one by one." };
   }
+  if (salt === null) {
+    return { ...FRAME, state: "unable", detail: "The content of this call cannot be read any more, and without its salt no quote can be compared." };
+  }
   const missing: string[] = [];
   for (const citation of citations) {
-    const digest = await quoteDigest(citation.quote);
+    const digest = await quoteDigest(salt, citation.quote);
     if (!sources.some((source) => source.digest === digest && samePlace(source, citation))) missing.push(citation.quote);
   }
   const [first] = missing;
@@ -51,7 +56,7 @@ export async function judgeQuotes(entry: Bytes, citations: readonly Citation[]):
     return { ...FRAME, state: "fail", detail };
   }
   const all = citations.length === 1 ? "The quote of the answer is" : `All ${citations.length} quotes of the answer are`;
-  return { ...FRAME, state: "pass", detail: `${all} in the record, by SHA-256 and place.` };
+  return { ...FRAME, state: "pass", detail: `${all} in the record, by salted SHA-256 and place.` };
 }
 
 function samePlace(source: EntrySource, citation: Citation): boolean {

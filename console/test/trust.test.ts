@@ -39,14 +39,17 @@ test("memory that is damaged or full is as good as none", () => {
 
 test("quotes must have the digest and the place that the record names", async () => {
   const quote = "ALT \u{1d6fd} above three times the limit";
-  const digest = createHash("sha256").update(quote).digest("hex");
+  const salt = "00ff10";
+  const digest = createHash("sha256").update(Buffer.from(salt, "hex")).update(quote).digest("hex");
   const citation = { collection: "c", document: "d", title: "D", version: 2, page: 1, start: 4, end: 40, quote, score: 1 };
   const entry = (sources: unknown) => new TextEncoder().encode(JSON.stringify({ id: "r", sources }));
   const source = { collection: "c", digest, version: 2, chunk: "x", start: 4, end: 40 };
-  assert.equal((await judgeQuotes(entry([source]), [citation])).state, "pass");
+  assert.equal((await judgeQuotes(entry([source]), [citation], salt)).state, "pass");
   for (const change of [{ quote: `${quote}.` }, { version: 1 }, { start: 5 }, { end: 41 }, { collection: "e" }]) {
-    assert.equal((await judgeQuotes(entry([source]), [citation, { ...citation, ...change }])).state, "fail", JSON.stringify(change));
+    assert.equal((await judgeQuotes(entry([source]), [citation, { ...citation, ...change }], salt)).state, "fail", JSON.stringify(change));
   }
-  assert.equal((await judgeQuotes(entry([]), [citation])).state, "fail");
-  assert.equal((await judgeQuotes(entry({ count: 900, digest }), [citation])).state, "unable");
+  assert.equal((await judgeQuotes(entry([]), [citation], salt)).state, "fail");
+  assert.equal((await judgeQuotes(entry([source]), [citation], "00ff11")).state, "fail");
+  assert.equal((await judgeQuotes(entry([source]), [citation], null)).state, "unable");
+  assert.equal((await judgeQuotes(entry({ count: 900, digest }), [citation], salt)).state, "unable");
 });

@@ -8,9 +8,10 @@ import pytest
 from starlette.requests import Request
 
 from tests.kernel.fakes import FakeJournal, world
-from tiffin.api.gateway import SUBJECT_CHARS_MAX, SUBJECTS_MAX, Gateway, secret, subjects
+from tiffin.api.gateway import SUBJECTS_MAX, Gateway, secret, subjects
 from tiffin.kernel.calls import Chat
 from tiffin.kernel.errors import Invalid, NotFound, Unauthenticated
+from tiffin.kernel.limits import SUBJECT_CHARS_MAX
 from tiffin.kernel.parts import message
 
 HELLO = Chat("m", (message("user", "hi"),))

@@ -26,6 +26,7 @@ from tests.e2e.fixture_log import FixtureLog
 
 DIST = Path(__file__).resolve().parents[2] / "console" / "dist"
 ADMIN_KEY = "tk_admin"
+SALT = bytes(range(32))  # of every receipt here; the real ones have one each
 EMPTY_KEY = "tk_empty"
 CSP = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"  # as tiffin/api/site.py
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -262,6 +263,9 @@ class Handler(BaseHTTPRequestHandler):
                         "children": world.tree(receipt),
                     }
                 )
+            case ["receipts", receipt, "payload"]:
+                world.find(receipt)
+                self._json({"salt": SALT.hex(), "request": {}, "response": {}})
             case ["receipts", receipt, "entry"]:
                 self._send(200, world.entry(receipt), "application/json")
             case ["receipts", receipt, "proof"]:
@@ -408,8 +412,8 @@ def hit(citation: Json) -> Json:
 
 
 def source(citation: Json) -> Json:
-    """As the kernel writes it: a digest instead of words and names."""
-    digest = hashlib.sha256(str(citation["quote"]).encode()).hexdigest()
+    """As the kernel writes it: a salted digest instead of words and names."""
+    digest = hashlib.sha256(SALT + str(citation["quote"]).encode()).hexdigest()
     return {
         "collection": citation["collection"],
         "digest": digest,

@@ -20,7 +20,6 @@ from tiffin.kernel.calls import (
     Retrieve,
     Sampling,
     collection_of,
-    model_of,
     operation,
     pinned,
 )
@@ -55,7 +54,6 @@ def test_a_call_survives_being_written_down(call: Call) -> None:
 
 
 def test_what_a_call_is_about() -> None:
-    assert [model_of(call) for call in CALLS] == ["m", "m", None, "m", None, None, None, None, None]
     assert [collection_of(call) for call in CALLS] == [None, None, "c", "c", "c", "c", "c", None, None]
     assert collection_of(Read("receipt", "not a collection")) is None
 

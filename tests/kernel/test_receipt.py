@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 
@@ -28,7 +29,7 @@ from tiffin.kernel.parts import (
     message,
 )
 from tiffin.kernel.people import ApiKey, Caller, Delegation, Grant
-from tiffin.kernel.receipt import Receipt, Target, canonical, check_payload, receipt_id, unknown, utc
+from tiffin.kernel.receipt import Receipt, Target, canonical, check_payload, commit, receipt_id, unknown, utc
 
 NOW = 1_764_000_000_123_456_789
 ALICE = Caller("key_1", "Alice", "default", "admin")
@@ -115,12 +116,23 @@ def test_the_callers_own_words_stay_out_of_the_entry_even_as_parameters() -> Non
     assert msgspec.json.decode(entry)["parameters"] == {"max_tokens": 5, "stop": 200} and b"Jane" not in entry
 
 
-def test_documents_taken_in_are_named_by_digest() -> None:
+def test_the_digest_of_a_quote_cannot_be_guessed_without_the_salt() -> None:
+    made = receipt(QUESTION, cited(1), Finish())
+    (source,) = msgspec.json.decode(made.entry(VERSIONS))["sources"]
+    salt = bytes.fromhex(msgspec.json.decode(made.payload())["salt"])
+    (sentence,) = msgspec.json.decode(made.payload())["response"]["sentences"]
+    quote = sentence["citations"][0]["quote"].encode()
+    assert source["digest"] == commit(salt, quote) != hashlib.sha256(quote).hexdigest()
+
+
+def test_documents_taken_in_are_named_by_salted_digest() -> None:
+    """A bare digest in a public tile would let anybody test a guess of the document."""
     documents = tuple(NewDocument(f"patient-{n}", "00", text="t", subjects=("jane",)) for n in range(3))
     results = (DocumentResult(d.id, "ingested", 1, 1, f"{n:064x}") for n, d in enumerate(documents))
     made = receipt(Ingest("c", documents), *results, Finish())
     entry = msgspec.json.decode(made.entry(VERSIONS))
-    assert [source["digest"] for source in entry["sources"]] == [f"{n:064x}" for n in range(3)]
+    salt = bytes.fromhex(msgspec.json.decode(made.payload())["salt"])
+    assert [source["digest"] for source in entry["sources"]] == [commit(salt, f"{n:064x}".encode()) for n in range(3)]
     assert b"patient" not in made.entry(VERSIONS) and made.subjects == ("jane",)
 
 

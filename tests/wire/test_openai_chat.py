@@ -136,3 +136,23 @@ def test_an_error_in_the_stream_is_raised() -> None:
         EventParser().feed('{"error": {"message": "boom"}}')
     with pytest.raises(ProviderError):
         EventParser().feed("not json")
+
+
+@pytest.mark.parametrize(
+    ("named", "about"),
+    [
+        ({}, ()),
+        ({"user": "p-17"}, ("p-17",)),
+        ({"metadata": {"user_id": "p-18"}}, ("p-18",)),
+        ({"user": " ", "metadata": {"a": "b"}}, ()),
+        ({"user": "p-17", "metadata": {"user_id": "p-18"}}, ("p-17",)),
+    ],
+)
+def test_whom_the_body_names_the_call_is_about(named: dict[str, Any], about: tuple[str, ...]) -> None:
+    assert parse_request(json.dumps(HELLO | named).encode()).about == about
+
+
+@pytest.mark.parametrize("user", [7, ["p"], "x" * 257])
+def test_a_strange_name_is_refused(user: object) -> None:
+    with pytest.raises(Invalid, match="user"):
+        parse_request(json.dumps(HELLO | {"user": user}).encode())

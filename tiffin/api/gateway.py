@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from starlette.requests import Request
 
+from tiffin.kernel import limits
 from tiffin.kernel.calls import Call
 from tiffin.kernel.errors import CallerError, Invalid
 from tiffin.kernel.govern import govern, refuse
@@ -18,7 +19,6 @@ from tiffin.kernel.people import ApiKey
 from tiffin.kernel.ports import World
 
 SUBJECTS_MAX = 16  # people named in one header
-SUBJECT_CHARS_MAX = 256  # characters of one of them
 
 
 class PublicLog(Protocol):
@@ -42,9 +42,10 @@ class Gateway:
     spool: Path  # a folder for uploads on their way to the parser
     console: Path | None  # the built console
 
-    async def ask(self, call: Call, request: Request) -> AsyncGenerator[Event, None]:
+    async def ask(self, call: Call, request: Request, about: tuple[str, ...] = ()) -> AsyncGenerator[Event, None]:
+        """`about` is whom the body names; the header `tiffin-subject` wins."""
         try:
-            about = subjects(request)
+            about = subjects(request) or about
         except CallerError as error:
             raise await self.refuse(error, request) from error
         async with aclosing(govern(call, ApiKey(secret(request), about), self.world)) as events:
@@ -66,9 +67,9 @@ class Gateway:
             return False
         return True
 
-    async def collect(self, call: Call, request: Request) -> tuple[str, list[Event]]:
+    async def collect(self, call: Call, request: Request, about: tuple[str, ...] = ()) -> tuple[str, list[Event]]:
         """The id of the receipt, and the other events of a call."""
-        async with aclosing(self.ask(call, request)) as events:
+        async with aclosing(self.ask(call, request, about)) as events:
             receipt = ""
             collected: list[Event] = []
             async for event in events:
@@ -95,9 +96,10 @@ def subjects(request: Request) -> tuple[str, ...]:
     except UnicodeDecodeError:
         named = header.decode("latin-1")
     people = tuple(dict.fromkeys(name.strip() for name in named.split(",") if name.strip()))
-    if len(people) > SUBJECTS_MAX or any(len(name) > SUBJECT_CHARS_MAX for name in people):
+    if len(people) > SUBJECTS_MAX or any(len(name) > limits.SUBJECT_CHARS_MAX for name in people):
         raise Invalid(
-            f"The header 'tiffin-subject' names at most {SUBJECTS_MAX} people, of {SUBJECT_CHARS_MAX} characters each.",
+            f"The header 'tiffin-subject' names at most {SUBJECTS_MAX} people.",
+            hint=f"A name has at most {limits.SUBJECT_CHARS_MAX} characters.",
             field="tiffin-subject",
         )
     return people

@@ -70,10 +70,10 @@ class OpenAi:
         except CallerError as error:
             raise await self._gateway.refuse(error, request) from error
         if not wanted.stream:
-            receipt, events = await unless_gone(request, self._gateway.collect(call, request))
+            receipt, events = await unless_gone(request, self._gateway.collect(call, request, wanted.about))
             body = openai_chat.render_answer(events, self._envelope(receipt, wanted.call.model))
             return Json(body, headers=receipt_header(receipt))
-        receipt, stream = await unless_gone(request, begun(self._gateway.ask(call, request)))
+        receipt, stream = await unless_gone(request, begun(self._gateway.ask(call, request, wanted.about)))
         renderer = ChunkRenderer(self._envelope(receipt, wanted.call.model), include_usage=wanted.include_usage)
         return EventStream(_chunks(stream, renderer), receipt_header(receipt))
 
@@ -82,7 +82,7 @@ class OpenAi:
             wanted = openai_embeddings.parse_request(await request.body())
         except CallerError as error:
             raise await self._gateway.refuse(error, request) from error
-        receipt, events = await unless_gone(request, self._gateway.collect(wanted.call, request))
+        receipt, events = await unless_gone(request, self._gateway.collect(wanted.call, request, wanted.about))
         embedded = next(e for e in events if isinstance(e, Embedded))
         if wanted.dimensions not in (None, embedded.dimensions):
             wrong = Invalid(

@@ -130,14 +130,6 @@ def operation(call: Call) -> str:
     return str(type(call).__struct_config__.tag)
 
 
-def model_of(call: Call) -> str | None:
-    match call:
-        case Chat() | Embed() | Ask():
-            return call.model
-        case _:
-            return None
-
-
 def collection_of(call: Call) -> str | None:
     match call:
         case Retrieve() | Ask() | Ingest() | Remove():

@@ -17,6 +17,7 @@ SCHEMA_DEPTH_MAX = 64  # levels of a JSON schema; engines walk it recursively
 MESSAGES_MAX = 2_048  # messages in one chat
 DOCUMENTS_PER_CALL_MAX = 64  # documents in one Ingest call: one receipt, one group of embeddings
 EMBED_TEXTS_MAX = 2_048  # texts in one Embed call, as at OpenAI
+SUBJECT_CHARS_MAX = 256  # of one person's name or number
 SUBJECTS_MAX = 1_000  # people whom one call may be about: each has a key, and all of them open its payload
 TEXT_CHARS_MAX = 20_000_000  # characters of one document
 

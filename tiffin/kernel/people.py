@@ -27,7 +27,6 @@ class Grant:
     operations: frozenset[str]
     models: frozenset[str] | None = None
     collections: frozenset[str] | None = None
-    max_tokens: int | None = None
     rule: str = ""  # id of the access rule that allowed it, for the receipt
     depth: int = 0  # how many calls this one is inside of
 
@@ -37,7 +36,6 @@ class Grant:
         operations: frozenset[str] | None = None,
         models: frozenset[str] | None = None,
         collections: frozenset[str] | None = None,
-        max_tokens: int | None = None,
     ) -> Grant:
         """A grant that allows nothing which this one does not."""
         return replace(
@@ -45,7 +43,6 @@ class Grant:
             operations=self.operations if operations is None else self.operations & operations,
             models=_meet(self.models, models),
             collections=_meet(self.collections, collections),
-            max_tokens=_least(self.max_tokens, max_tokens),
         )
 
     def within(self, outer: Grant) -> Grant:
@@ -54,7 +51,6 @@ class Grant:
             operations=outer.operations,
             models=outer.models,
             collections=outer.collections,
-            max_tokens=outer.max_tokens,
         )
         return replace(inner, depth=outer.depth + 1)
 
@@ -63,12 +59,6 @@ def _meet(mine: frozenset[str] | None, theirs: frozenset[str] | None) -> frozens
     if mine is None or theirs is None:
         return theirs if mine is None else mine
     return mine & theirs
-
-
-def _least(mine: int | None, theirs: int | None) -> int | None:
-    if mine is None or theirs is None:
-        return theirs if mine is None else mine
-    return min(mine, theirs)
 
 
 @dataclass(frozen=True)

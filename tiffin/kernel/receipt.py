@@ -74,7 +74,10 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A span that an answer stands on, or a document that was taken in; digests only, no names of documents."""
+    """A span that an answer stands on, or a document that was taken in: no names of documents.
+
+    `digest` is SHA-256 of the receipt's salt and the span's text (of a document: its own digest in hex).
+    """
 
     collection: str
     digest: str
@@ -266,15 +269,19 @@ class Receipt:
                 return {}
 
     def _sources(self) -> list[Source]:
-        cited = [c for sentence in self._seen.sentences for c in sentence.citations]
+        """What the answer stands on. Digests are salted: tiles are public, and a bare digest would confirm a guess."""
+        cited = dict.fromkeys(c for sentence in self._seen.sentences for c in sentence.citations)
         if cited:
-            return list(dict.fromkeys(_cited(c) for c in cited))
-        taken = (
-            [Source(self.call.collection, d.digest, version=d.version) for d in self._seen.documents if d.digest]
-            if isinstance(self.call, Ingest)
-            else []
-        )
-        return taken or [_found(hit) for hit in self._seen.hits]
+            return list(dict.fromkeys(self._source(c, c.quote) for c in cited))
+        if isinstance(self.call, Ingest):
+            collection = self.call.collection
+            taken = [d for d in self._seen.documents if d.digest]
+            return [Source(collection, commit(self._salt, d.digest.encode()), version=d.version) for d in taken]
+        return [self._source(hit, hit.text) for hit in self._seen.hits]
+
+    def _source(self, span: Citation | Hit, text: str) -> Source:
+        digest = commit(self._salt, text.encode())
+        return Source(span.collection, digest, span.version, span.chunk, start=span.start, end=span.end)
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -353,13 +360,3 @@ def check_payload(entry: bytes, payload: bytes) -> str | None:
 
 class _Committed(msgspec.Struct):
     commitments: dict[str, str]
-
-
-def _cited(citation: Citation) -> Source:
-    digest = hashlib.sha256(citation.quote.encode()).hexdigest()
-    return Source(citation.collection, digest, citation.version, citation.chunk, start=citation.start, end=citation.end)
-
-
-def _found(hit: Hit) -> Source:
-    digest = hashlib.sha256(hit.text.encode()).hexdigest()
-    return Source(hit.collection, digest, hit.version, hit.chunk, start=hit.start, end=hit.end)

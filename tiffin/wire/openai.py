@@ -83,3 +83,14 @@ def render_models(models: list[dict[str, Any]]) -> dict[str, Any]:
     """`models` rows need `id` and `created` (seconds); `owned_by` names the provider."""
     data = [{"object": "model", "owned_by": "tiffin"} | row for row in models]
     return {"object": "list", "data": data}
+
+
+def subject(raw: dict[str, Any]) -> tuple[str, ...]:
+    """Whom a request is about, as OpenAI's clients say it: `user`, or `metadata.user_id`."""
+    metadata = raw.get("metadata")
+    named = raw.get("user") or (metadata.get("user_id") if isinstance(metadata, dict) else None)
+    if named is None:
+        return ()
+    if not isinstance(named, str) or len(named) > limits.SUBJECT_CHARS_MAX:
+        raise Invalid(f"'user' is a text of at most {limits.SUBJECT_CHARS_MAX} characters.", field="user")
+    return (named.strip(),) if named.strip() else ()

@@ -30,7 +30,7 @@ from tiffin.kernel.parts import (
     UsedInside,
     message,
 )
-from tiffin.wire.openai import answer_error, check_model, read_object
+from tiffin.wire.openai import answer_error, check_model, read_object, subject
 
 HARMLESS = frozenset(
     {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"}
@@ -99,6 +99,7 @@ class ChatRequest:
     call: Chat
     stream: bool
     include_usage: bool
+    about: tuple[str, ...] = ()  # whom the body names
 
 
 def parse_request(body: bytes) -> ChatRequest:
@@ -112,7 +113,7 @@ def parse_request(body: bytes) -> ChatRequest:
         if name not in _NOTHING or raw[name] not in _NOTHING[name]:
             raise Invalid(f"The field '{name}' is not supported here.", hint="Leave it out.", field=name)
     stream_options = request.stream_options or _StreamOptions()
-    return ChatRequest(_call(request), bool(request.stream), stream_options.include_usage)
+    return ChatRequest(_call(request), bool(request.stream), stream_options.include_usage, subject(raw))
 
 
 def _call(request: _Request) -> Chat:

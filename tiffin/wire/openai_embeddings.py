@@ -19,7 +19,7 @@ from tiffin.kernel import limits
 from tiffin.kernel.calls import Embed
 from tiffin.kernel.errors import Invalid, ProviderError
 from tiffin.kernel.parts import Embedded, Usage
-from tiffin.wire.openai import check_model, read_object
+from tiffin.wire.openai import check_model, read_object, subject
 
 HARMLESS = frozenset({"user"})
 
@@ -39,6 +39,7 @@ class EmbedRequest:
     call: Embed
     as_floats: bool
     dimensions: int | None  # what the caller expects; the api checks it against the model
+    about: tuple[str, ...] = ()  # whom the body names
 
 
 def parse_request(body: bytes) -> EmbedRequest:
@@ -60,7 +61,8 @@ def parse_request(body: bytes) -> EmbedRequest:
         raise Invalid(
             f"'input' holds more than {limits.EMBED_TEXTS_MAX} texts.", hint="Send several requests.", field="input"
         )
-    return EmbedRequest(Embed(request.model, tuple(texts)), request.encoding_format != "base64", request.dimensions)
+    call = Embed(request.model, tuple(texts))
+    return EmbedRequest(call, request.encoding_format != "base64", request.dimensions, subject(raw))
 
 
 def render_request(call: Embed, *, model: str) -> dict[str, Any]:
