@@ -112,12 +112,22 @@ def test_it_ends_when_it_is_told_to_and_leaves_no_engine(stopped: Server, number
     assert stopped.cli("verify").returncode == 0
 
 
+def as_in_a_terminal() -> None:
+    """A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_it_can_be_stopped_while_it_starts(tmp_path: Path, number: signal.Signals) -> None:
     where = Server(tmp_path / "home", free_port())
     command = [sys.executable, "-m", "tiffin.cli", "up", "--no-sample"]
     process = subprocess.Popen(
-        command, env=where.variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=where.variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=as_in_a_terminal,
     )
     assert process.stdout is not None
     assert "Preparing" in process.stdout.readline()
