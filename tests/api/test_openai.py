@@ -102,7 +102,7 @@ def test_a_collection_is_a_model(client: OpenAI, server: Server) -> None:
         ({"model": "rag:nowhere"}, openai.NotFoundError, "nowhere"),
         ({"temperature": 9}, openai.BadRequestError, "temperature"),
         ({"n": 3}, openai.BadRequestError, "'n'"),
-        ({"messages": [{"role": "user", "content": "word " * 40_000}]}, openai.APIStatusError, "context"),
+        ({"messages": [{"role": "user", "content": "word " * 40_000}]}, openai.BadRequestError, "context"),
     ],
 )
 def test_bad_requests_are_clear_and_leave_a_receipt(client: OpenAI, change, error, says: str) -> None:

@@ -52,8 +52,8 @@ def test_a_bug_is_not_said_to_be_the_callers_fault() -> None:
     ("status", "error", "kind"),
     [
         (400, {"message": "bad"}, "invalid_request"),
-        (400, {"type": "exceed_context_size_error", "n_prompt_tokens": 9, "n_ctx": 5}, "too_large"),
-        (400, {"code": "context_length_exceeded"}, "too_large"),
+        (400, {"type": "exceed_context_size_error", "n_prompt_tokens": 9, "n_ctx": 5}, "context_length_exceeded"),
+        (400, {"code": "context_length_exceeded"}, "context_length_exceeded"),
         (401, {"message": "bad key tfn_secret"}, "provider_error"),
         (403, {}, "provider_error"),
         (404, {}, "not_found"),

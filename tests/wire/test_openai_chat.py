@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiffin.kernel.calls import Chat, JsonOutput, Sampling
-from tiffin.kernel.errors import Invalid, NotFound, OverBudget, ProviderError, ProviderUnavailable, TooLarge
+from tiffin.kernel.errors import Invalid, NotFound, OverBudget, PromptTooLong, ProviderError, ProviderUnavailable
 from tiffin.kernel.parts import Citation, Event, Finish, SentenceDone, TextDelta, Usage, UsageSeen, message
 from tiffin.wire import openai
 from tiffin.wire.openai_chat import ChunkRenderer, Envelope, EventParser, parse_request, render_answer, render_request
@@ -116,7 +116,7 @@ def test_harmless_extras_and_parts_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("status", "error", "kind"),
     [
-        (400, {"type": "exceed_context_size_error", "n_prompt_tokens": 9, "n_ctx": 8}, TooLarge),
+        (400, {"type": "exceed_context_size_error", "n_prompt_tokens": 9, "n_ctx": 8}, PromptTooLong),
         (400, {"message": "bad"}, Invalid),
         (401, {"message": "Incorrect API key"}, ProviderError),
         (404, {}, NotFound),

@@ -11,6 +11,7 @@ STATUS = {
     "forbidden": 403,
     "not_found": 404,
     "too_large": 413,
+    "context_length_exceeded": 400,
     "conflict": 409,
     "over_budget": 429,
     "blocked": 400,

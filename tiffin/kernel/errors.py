@@ -6,7 +6,8 @@
     │   ├── Forbidden            the key is good; the access rules say no
     │   ├── NotFound             a model, collection, document, receipt or path that does not exist
     │   ├── Invalid              malformed or contradictory input; names the field
-    │   ├── TooLarge             a body, file or prompt above a named bound
+    │   ├── TooLarge             a body or file above a named bound
+    │   ├── PromptTooLong        more tokens than the model reads
     │   ├── Conflict             the thing exists already, or changed meanwhile
     │   └── OverBudget           a rate, token or money limit of the key
     ├── Blocked                a guard stopped the input or the output
@@ -69,6 +70,10 @@ class Invalid(CallerError):
 
 class TooLarge(CallerError):
     kind = "too_large"
+
+
+class PromptTooLong(CallerError):
+    kind = "context_length_exceeded"
 
 
 class Conflict(CallerError):

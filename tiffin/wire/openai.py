@@ -11,10 +11,10 @@ from tiffin.kernel.errors import (
     Invalid,
     NotFound,
     OverBudget,
+    PromptTooLong,
     ProviderError,
     ProviderUnavailable,
     TiffinError,
-    TooLarge,
 )
 
 MESSAGE_CHARS_MAX = 2_000  # characters of an upstream's own words that are passed on
@@ -25,6 +25,7 @@ _TYPES = {
     "not_found": ("invalid_request_error", "not_found"),
     "invalid_request": ("invalid_request_error", None),
     "too_large": ("invalid_request_error", "too_large"),
+    "context_length_exceeded": ("invalid_request_error", "context_length_exceeded"),
     "conflict": ("invalid_request_error", "conflict"),
     "over_budget": ("rate_limit_error", "rate_limit_exceeded"),
     "blocked": ("invalid_request_error", "content_filter"),
@@ -71,10 +72,10 @@ def answer_error(status: int, error: dict[str, Any]) -> TiffinError:
     return ProviderError(f"The model's provider failed with status {status}.")
 
 
-def _too_long(error: dict[str, Any]) -> TooLarge:
+def _too_long(error: dict[str, Any]) -> PromptTooLong:
     prompt, context = error.get("n_prompt_tokens"), error.get("n_ctx")
     counted = f": {prompt} tokens, and the model reads {context}" if prompt and context else ""
-    return TooLarge(
+    return PromptTooLong(
         f"The prompt is longer than the model's context{counted}.", hint="Shorten it, or use a larger model."
     )
 
