@@ -34,3 +34,18 @@ def test_a_taken_port_and_a_foreign_address_are_told_apart(tmp_path: Path) -> No
 
 def test_an_ipv6_address_stands_in_brackets() -> None:
     assert settings({"TIFFIN_HOST": "::1", "TIFFIN_PORT": "9000"}).url == "http://[::1]:9000"
+
+
+async def test_a_ledger_without_its_database_is_no_fresh_home(tmp_path: Path) -> None:
+    where = settings({"TIFFIN_HOME": str(tmp_path / "home")})
+    home.make(where)
+    log = home.open_log(where)
+    try:
+        home.check_whole(where, log)  # nothing has happened here yet
+        await log.close("r1", b"{}", b"{}", ())
+        with pytest.raises(Conflict, match=r"tiffin\.db is missing, and the ledger beside it holds 1 records"):
+            home.check_whole(where, log)
+        (where.home / "tiffin.db").touch()
+        home.check_whole(where, log)
+    finally:
+        await log.aclose()

@@ -132,6 +132,7 @@ async def running(where: Settings, say: Say) -> AsyncIterator[Gateway]:
         log = home.open_log(where)
         stack.push_async_callback(log.aclose)
         home.clean_spool(where)
+        home.check_whole(where, log)
         database = Database.open(where.database)
         stack.callback(database.close)
         versions = {"tiffin": __version__, "policy": access.VERSION}

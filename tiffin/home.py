@@ -6,6 +6,7 @@ import errno
 import shutil
 import socket
 import time
+from pathlib import Path
 
 from tiffin.config import Settings
 from tiffin.kernel.errors import Conflict
@@ -42,6 +43,15 @@ def open_log(where: Settings) -> Log:
             f"Another Tiffin is running on the home {where.home}.",
             hint="Stop it first, or set TIFFIN_HOME to another folder.",
         ) from error
+
+
+def check_whole(where: Settings, log: Log) -> None:
+    """Conflict for a ledger whose database is gone: an empty one in its place would look like a home without documents."""
+    if log.committed and isinstance(where.database, Path) and not where.database.exists():
+        raise Conflict(
+            f"The database {where.database} is missing, and the ledger beside it holds {log.committed} records.",
+            hint="Put the database back. To go on without its documents and keys, make an empty file in its place.",
+        )
 
 
 def listen(where: Settings) -> socket.socket:
