@@ -46,7 +46,7 @@ def open_log(where: Settings) -> Log:
 
 
 def check_whole(where: Settings, log: Log) -> None:
-    """Conflict for a ledger whose database is gone: an empty one in its place would look like a home without documents."""
+    """Conflict for a ledger whose database is gone: with an empty one the home would look as if it were new."""
     if log.committed and isinstance(where.database, Path) and not where.database.exists():
         raise Conflict(
             f"The database {where.database} is missing, and the ledger beside it holds {log.committed} records.",
