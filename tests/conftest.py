@@ -1,6 +1,4 @@
-"""What every test shares: one running Tiffin, no setting of the developer's own, and no deadline that a busy machine
-would miss.
-"""
+"""What every test shares: one running Tiffin, no setting of the developer's own, no deadline a busy machine misses."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""`kill -9` of the server at random moments under load: every answer that was received in full has a receipt that
-verifies.
+"""`kill -9` of the server at random moments under load: every answer received in full has a receipt that verifies.
 
 TIFFIN_KILLS sets the number of kills (`make soak` runs 50); the test suite runs a few.
 """

@@ -1,6 +1,4 @@
-"""The path, left by every exit: always one receipt with the right outcome, every hold settled once, the upstream
-closed.
-"""
+"""The path, left by every exit: one receipt with the right outcome, every hold settled once, the upstream closed."""
 
 from __future__ import annotations
 

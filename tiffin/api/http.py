@@ -1,6 +1,4 @@
-"""HTTP matters: bodies with a bound, answers that end when the client leaves, streams whose failure is still a
-status.
-"""
+"""HTTP matters: bodies with a bound, answers that end with their client, streams whose early failure is a status."""
 
 from __future__ import annotations
 
@@ -137,9 +135,7 @@ async def _left(receive: Receive) -> None:
 
 
 async def begun(events: AsyncGenerator[Event, None]) -> tuple[str, AsyncGenerator[Event, None]]:
-    """The receipt's id and the events, once the first real one has come: a failure before it is still an HTTP
-    status.
-    """
+    """The receipt's id and the events, once the first real one has come: a failure before it is an HTTP status."""
     receipt = ""
     try:
         first = await anext(events)

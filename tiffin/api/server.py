@@ -1,6 +1,4 @@
-"""Runs the application on a listening socket until SIGINT or SIGTERM, and returns, so that what is open can be
-closed.
-"""
+"""Runs the application until SIGINT or SIGTERM, and returns, so that what is open can be closed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The command line: a client of the API like any other, except for what works on the home folder while the server
-is stopped.
+"""The command line: a client of the API, and what works on the home folder while the server is stopped.
 
 Exit codes: 0 it went well · 1 the answer is no (refused, not found, not verified) · 2 wrong usage · 3 the system
 failed. Modules here import what is heavy inside their functions, so that `tiffin --help` is quick.

@@ -1,6 +1,4 @@
-"""How the command line speaks: one JSON document on stdout with --json, else words; errors in words with a hint;
-exit codes.
-"""
+"""How the command line speaks: one JSON document with --json, else words; errors with a hint; exit codes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""`tiffin up`: the whole stack in the foreground, ready to be asked; in an empty home with the sample collection in
-it.
-"""
+"""`tiffin up`: the whole stack in the foreground; an empty home gets the sample collection."""
 
 from __future__ import annotations
 

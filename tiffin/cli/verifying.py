@@ -1,6 +1,4 @@
-"""Verification of the home's ledger, with a memory: the checkpoint of the last good run must be contained in the
-next.
-"""
+"""Verification of the home's ledger, with a memory: the last good checkpoint must be contained in the next."""
 
 from __future__ import annotations
 

@@ -31,9 +31,7 @@ Fault = Literal["caller", "guard", "provider", "platform"]
 
 
 class TiffinError(Exception):
-    """`kind` is stable and machine-readable; `receipt` is the id of the receipt that records this failure, once
-    there is one.
-    """
+    """`kind` is stable and machine-readable; `receipt` is the id of the one that records this failure, if any."""
 
     kind: ClassVar[str] = "error"
     fault: ClassVar[Fault] = "platform"

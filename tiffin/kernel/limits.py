@@ -15,6 +15,7 @@ STOP_CHARS_MAX = 1_024  # one of them
 SCHEMA_CHARS_MAX = 65_536  # of a JSON schema; a grammar of 3,000 properties holds an engine for 40 s
 SCHEMA_DEPTH_MAX = 64  # levels of a JSON schema; engines walk it recursively
 MESSAGES_MAX = 2_048  # messages in one chat
+DOCUMENTS_PER_REQUEST_MAX = 10_000  # documents in one JSON body, made into as many calls as they need
 DOCUMENTS_PER_CALL_MAX = 64  # documents in one Ingest call: one receipt, one group of embeddings
 EMBED_TEXTS_MAX = 2_048  # texts in one Embed call, as at OpenAI
 SUBJECT_CHARS_MAX = 256  # of one person's name or number

@@ -1,5 +1,4 @@
-"""The kernel's journal port on a log: receipts become entries and payloads, and then rows of the index that people
-search.
+"""The kernel's journal port on a log: receipts become entries and payloads, then rows of the index.
 
 The index follows the ledger and is never waited for by an answer; after a crash it is filled from the ledger.
 """

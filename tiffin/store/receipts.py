@@ -119,9 +119,7 @@ def children(connection: Connection, receipt_id: str) -> list[IndexedReceipt]:
 
 
 class Wanted(Struct, frozen=True):
-    """Which receipts: newest first, before an id, of one project (None: all), one operation, without calls inside
-    calls.
-    """
+    """Which receipts, newest first: before an id, of one project (None: all), one operation, roots only."""
 
     limit: int = 20
     before: str | None = None

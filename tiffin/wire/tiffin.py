@@ -99,7 +99,7 @@ class DocumentBody(_Body):
 
 
 class DocumentsBody(_Body):
-    documents: list[DocumentBody] = Field(min_length=1, max_length=10_000)
+    documents: list[DocumentBody] = Field(min_length=1, max_length=limits.DOCUMENTS_PER_REQUEST_MAX)
 
 
 class KeyBody(_Body):

@@ -1,6 +1,4 @@
-"""The local models of one gateway: weights fetched and checked, one supervised engine a model, and where each
-listens.
-"""
+"""The local models of one gateway: weights fetched and checked, one supervised engine a model, its address."""
 
 from __future__ import annotations
 
