@@ -152,7 +152,7 @@ def test_whom_the_body_names_the_call_is_about(named: dict[str, Any], about: tup
     assert parse_request(json.dumps(HELLO | named).encode()).about == about
 
 
-@pytest.mark.parametrize("user", [7, ["p"], "x" * 257])
+@pytest.mark.parametrize("user", [7, ["p"], "x" * 129])
 def test_a_strange_name_is_refused(user: object) -> None:
     with pytest.raises(Invalid, match="user"):
         parse_request(json.dumps(HELLO | {"user": user}).encode())

@@ -29,7 +29,7 @@ from tiffin.kernel.parts import (
     UsedInside,
 )
 from tiffin.wire import tiffin
-from tiffin.wire.tiffin import ALIAS, Answer, AskBody, DocumentsBody, KeyBody, ModelBody, SearchBody
+from tiffin.wire.tiffin import ALIAS, Answer, AskBody, DocumentBody, DocumentsBody, KeyBody, ModelBody, SearchBody
 
 CITED = Citation("c", "d", "t", 1, 2, 3, 4, "q", 0.5, "7")
 HIT = Hit("c", "d", "t", 1, "7", 0.5, "text", 1, 0, 4, 0.25)
@@ -135,3 +135,11 @@ def test_an_error_carries_its_receipt() -> None:
     error.receipt = "r"
     body = tiffin.render_error(error)
     assert tiffin.ErrorAnswer.model_validate(body).receipt == "r" and body["error"]["type"] == "not_found"
+
+
+def test_a_person_may_have_the_same_name_on_a_document_as_in_a_header() -> None:
+    name = "p" * limits.SUBJECT_CHARS_MAX
+    assert DocumentBody(id="a", text="x", subjects=[name]).document().subjects == (name,)
+    for wrong in ([name + "p"], [""], ["p"] * (limits.SUBJECTS_PER_DOCUMENT_MAX + 1)):
+        with pytest.raises(ValidationError):
+            DocumentBody(id="a", text="x", subjects=wrong)

@@ -28,7 +28,6 @@ from tiffin.wire.tiffin import DocumentsAnswer, DocumentsBody
 
 COPY_BLOCK_BYTES = 1 << 20  # copied at a time between the upload and the spool
 SUBJECTS_PER_CALL_MAX = 512  # people in one Ingest call; making their keys takes some seconds
-SUBJECTS_PER_FILE_MAX = 64  # people named on one document
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 OPENAPI = {
     "requestBody": {
@@ -205,10 +204,10 @@ async def _spooled_form(request: Request, folder: Path) -> list[NewDocument]:
 
 
 def _people(subjects: list[str]) -> tuple[str, ...]:
-    wrong = any(not name.strip() or len(name) > limits.NAME_CHARS_MAX for name in subjects)
-    if wrong or len(subjects) > SUBJECTS_PER_FILE_MAX:
+    wrong = any(not name.strip() or len(name) > limits.SUBJECT_CHARS_MAX for name in subjects)
+    if wrong or len(subjects) > limits.SUBJECTS_PER_DOCUMENT_MAX:
         raise Invalid(
-            f"At most {SUBJECTS_PER_FILE_MAX} subjects, of 1 to {limits.NAME_CHARS_MAX} characters each.",
+            f"At most {limits.SUBJECTS_PER_DOCUMENT_MAX} subjects, of 1 to {limits.SUBJECT_CHARS_MAX} characters each.",
             field="subjects",
         )
     return tuple(dict.fromkeys(subjects))

@@ -18,7 +18,8 @@ MESSAGES_MAX = 2_048  # messages in one chat
 DOCUMENTS_PER_REQUEST_MAX = 10_000  # documents in one JSON body, made into as many calls as they need
 DOCUMENTS_PER_CALL_MAX = 64  # documents in one Ingest call: one receipt, one group of embeddings
 EMBED_TEXTS_MAX = 2_048  # texts in one Embed call, as at OpenAI
-SUBJECT_CHARS_MAX = 256  # of one person's name or number
+SUBJECT_CHARS_MAX = 128  # of one person's name or number, wherever it is given
+SUBJECTS_PER_DOCUMENT_MAX = 64  # people named on one document
 SUBJECTS_MAX = 1_000  # people whom one call may be about: each has a key, and all of them open its payload
 TEXT_CHARS_MAX = 20_000_000  # characters of one document
 

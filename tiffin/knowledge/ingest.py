@@ -38,8 +38,6 @@ from tiffin.store.documents import Chunk, NewVersion, Version
 BATCH_TEXTS = 96  # chunks in one Embed call: some seconds of work, so its journal entries cost nothing
 BATCHES_QUEUED_MAX = 2  # Embed calls in flight: one that the model works on and one behind it
 CHUNKS_PER_COLLECTION_MAX = 1_000_000  # 424 MB of exact index; beyond it another index is needed
-SUBJECTS_MAX = 64  # people named on one document
-SUBJECT_CHARS_MAX = 256  # characters of one subject
 METADATA_KEYS_MAX = 64  # keys on one document
 METADATA_CHARS_MAX = 4_096  # characters of one key or value
 TITLE_CHARS_MAX = 1_024  # characters of a title
@@ -306,12 +304,13 @@ def _check_document(new: NewDocument, field: str) -> None:
     if (new.text is None) == (new.path is None):
         raise Invalid("A document has either a text or a file.", field=f"{field}.text")
     _check_text(new.title, f"{field}.title", TITLE_CHARS_MAX)
-    if len(new.subjects) > SUBJECTS_MAX or len(new.metadata) > METADATA_KEYS_MAX:
+    if len(new.subjects) > limits.SUBJECTS_PER_DOCUMENT_MAX or len(new.metadata) > METADATA_KEYS_MAX:
         raise Invalid(
-            f"A document has at most {SUBJECTS_MAX} subjects and {METADATA_KEYS_MAX} metadata keys.", field=field
+            f"A document has at most {limits.SUBJECTS_PER_DOCUMENT_MAX} subjects, {METADATA_KEYS_MAX} metadata keys.",
+            field=field,
         )
     for subject in new.subjects:
-        _check_text(subject, f"{field}.subjects", SUBJECT_CHARS_MAX)
+        _check_text(subject, f"{field}.subjects", limits.SUBJECT_CHARS_MAX)
     for key, value in new.metadata.items():
         for part in (key, value):
             if isinstance(part, str):

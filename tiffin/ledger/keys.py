@@ -30,6 +30,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tiffin.kernel import limits
 from tiffin.ledger.disk import Disk, make_folders, put_file, sync_folder
 from tiffin.ledger.errors import KeysUnusable, PayloadErased, TooLarge
 from tiffin.ledger.note import Signer, make_signer
@@ -38,7 +39,6 @@ MASTER_VARIABLE = "TIFFIN_MASTER_KEY"
 KEY_BYTES = 32
 KEY_ID_BYTES = 16
 NONCE_BYTES = 12
-SUBJECTS_MAX = 1_000  # subjects a payload; an answer over many documents names the people in all of them
 CACHED_KEYS_MAX = 65_536  # keys in memory; about 20 MB
 LOG_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -313,8 +313,8 @@ class KeyRing:
 
 def _distinct(subjects: Sequence[str]) -> tuple[str, ...]:
     distinct = tuple(dict.fromkeys(subject for subject in subjects if subject)) or (_NOBODY,)
-    if len(distinct) > SUBJECTS_MAX:
-        raise TooLarge(f"a payload has at most {SUBJECTS_MAX} subjects, not {len(distinct)}")
+    if len(distinct) > limits.SUBJECTS_MAX:
+        raise TooLarge(f"a payload has at most {limits.SUBJECTS_MAX} subjects, not {len(distinct)}")
     return distinct
 
 

@@ -38,6 +38,7 @@ Words = Annotated[str, Field(max_length=limits.TEXT_CHARS_MAX)]
 Integer = Annotated[int, Field(ge=-INTEGER_MAX, le=INTEGER_MAX)]
 Scalar = Words | Integer | float | bool
 Name = Annotated[str, Field(min_length=1, max_length=limits.NAME_CHARS_MAX)]
+Subject = Annotated[str, Field(min_length=1, max_length=limits.SUBJECT_CHARS_MAX)]
 Question = Annotated[str, Field(min_length=1, max_length=limits.QUESTION_CHARS_MAX)]
 AsOf = Annotated[str | None, Field(max_length=64, description="RFC 3339 time: the collection as it was then.")]
 Tokens = Annotated[int | None, Field(ge=1, le=limits.TOKENS_MAX)]
@@ -91,7 +92,7 @@ class DocumentBody(_Body):
     title: str = Field(default="", max_length=limits.DOCUMENT_ID_CHARS_MAX)
     text: str = Field(max_length=limits.TEXT_CHARS_MAX)
     metadata: dict[Words, Scalar] = {}
-    subjects: list[Name] = []
+    subjects: list[Subject] = Field(default=[], max_length=limits.SUBJECTS_PER_DOCUMENT_MAX)
 
     def document(self) -> NewDocument:
         digest = hashlib.sha256(self.text.encode()).hexdigest()
